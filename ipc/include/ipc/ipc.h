@@ -1,0 +1,17 @@
+/* All of libipc: processes, locks and shared memory for C programs on Linux,
+ * with Python's words.  Include this, or the headers one by one. */
+#ifndef IPC_IPC_H
+#define IPC_IPC_H
+
+#include <ipc/api.h>
+#include <ipc/error.h>
+#include <ipc/file_lock.h>
+#include <ipc/lock.h>
+#include <ipc/process.h>
+#include <ipc/rlock.h>
+#include <ipc/segment.h>
+#include <ipc/shared.h>
+#include <ipc/time.h>
+#include <ipc/version.h>
+
+#endif

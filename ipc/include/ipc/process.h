@@ -1,0 +1,242 @@
+/* Processes: Python's multiprocessing.Process.
+ *
+ *     static int hello(void *arg)
+ *     {
+ *         printf("hello %s, I am %d\n", (char *)arg, ipc_getpid());
+ *         return 0;                             // the exit code
+ *     }
+ *
+ *     ipc_process p;
+ *     ipc_process_init(&p, hello, "world", NULL);
+ *     if (ipc_process_start(&p) == 0)
+ *         ipc_process_join(&p);
+ *     ipc_process_close(&p);
+ *
+ * The "subclass" form embeds ipc_process as first member and has its run()
+ * called with it:
+ *
+ *     struct counter { ipc_process process; int upto; };
+ *     static int counter_run(ipc_process *self)
+ *     {
+ *         struct counter *c = (struct counter *)self; ...
+ *     }
+ *     static const ipc_process_ops counter_ops = {.run = counter_run};
+ *
+ *     struct counter c = {.upto = 5};
+ *     ipc_process_init_ops(&c.process, &counter_ops, NULL);
+ *
+ * The child is a fork: it sees a copy of all memory, in which family memory
+ * (shared.h) is shared.  Standard output and the other streams are flushed
+ * before the fork; the child ends by flushing its own and _exit(), so nothing
+ * is printed twice and atexit() handlers run in the process that set them.
+ * (A program with several threads has stdout and stderr flushed only: another
+ * thread may be sitting in a read of some stream.)
+ *
+ * When a process ends normally (by exit(), by returning from main() or from
+ * the target), its daemon children are terminated and its other children
+ * joined, as in Python: SIGTERM first, SIGKILL a second later.  When it dies
+ * in any other way (SIGKILL, _exit(), a crash) its daemon children end by
+ * themselves within 100 ms, by SIGKILL; the others go on.  A daemon may have
+ * children of its own; daemons among them end with it in the same way.
+ *
+ * Children are watched by pidfd.  There is no SIGCHLD handler and no
+ * wait(-1): children of the program that are not ours are never touched.  A
+ * program that waits for any child, or ignores SIGCHLD, may take an exit
+ * status from us: see ipc_process_exitcode().
+ *
+ * Start the children of a program with threads early, or call little between
+ * start and the end of the target: after fork() the child has one thread, and
+ * locks that others held at that moment stay held in it (malloc, stdio and
+ * libipc are fine).
+ *
+ * Threads: any; one ipc_process may be joined by several at once.
+ * Processes: a handle belongs to the process that started it; in its children
+ * every call on it fails with -ECHILD.
+ * Crash: robust for everybody else. */
+#ifndef IPC_PROCESS_H
+#define IPC_PROCESS_H
+
+#include <ipc/api.h>
+#include <ipc/time.h>
+
+IPC_BEGIN_DECLS
+
+typedef struct ipc_process ipc_process;
+
+/* What a "subclass" provides.  All run in the child. */
+typedef struct ipc_process_ops {
+    /* The body; its result is the exit code (0 to 255). */
+    int (*run)(ipc_process *self);
+    /* Before run, after the child is set up.  A non-zero result ends the
+     * child with that exit code instead.  May be NULL. */
+    int (*on_start)(ipc_process *self);
+    /* After run has returned (not after exit() or a signal), before the
+     * child's own children are joined.  May be NULL. */
+    void (*on_exit)(ipc_process *self, int exitcode);
+} ipc_process_ops;
+
+/* A limit for the child, as setrlimit(2): RLIMIT_..., and both values. */
+typedef struct ipc_process_rlimit {
+    int resource;
+    uint64_t soft;
+    uint64_t hard;
+} ipc_process_rlimit;
+
+/* What is pointed to is used by start() and must live until then. */
+typedef struct ipc_process_options {
+    uint32_t size; /* of this structure: IPC_PROCESS_OPTIONS_INIT */
+    bool daemon;   /* ends with its parent */
+
+    /* Shown by ps, top and error details.  NULL: "Process-1", "Process-2"...
+     * Up to 31 bytes are kept; the kernel shows the first 15. */
+    const char *name;
+
+    /* If not 0, arg points to that many bytes: init copies them, and the
+     * target gets a pointer to its copy. */
+    size_t arg_bytes;
+
+    /* Run on these CPUs only.  Count 0: as the parent. */
+    const int *cpus;
+    uint32_t cpu_count;
+
+    /* Added to the nice value: positive is politer, negative needs rights. */
+    int32_t nice;
+
+    const ipc_process_rlimit *rlimits;
+    uint32_t rlimit_count;
+} ipc_process_options;
+
+#define IPC_PROCESS_OPTIONS_INIT                                               \
+    {sizeof(ipc_process_options), false, NULL, 0, NULL, 0, 0, NULL, 0}
+
+/* The fields are shown so that it can be embedded; use the functions. */
+struct ipc_process {
+    const ipc_process_ops *ops_;
+    int (*target_)(void *arg);
+    void *arg_;
+    void *arg_copy_;
+    ipc_process_options options_;
+    char name_[32];
+    ipc_process *next_, **link_; /* in the list of children */
+    uint32_t state_;
+    int32_t owner_pid_; /* who started it */
+    int32_t pid_;
+    int32_t fd_;       /* pidfd */
+    int32_t exitcode_; /* once ended */
+    uint32_t flags_;
+    struct ipc__start *start_; /* what the child reports, in family memory */
+    uint64_t reserved_[4];
+};
+
+/* ---- before it runs ---- */
+
+/* Describe a process that will call target(arg).  The result of target is the
+ * exit code (0 to 255).
+ *
+ * Errors: -E2BIG, -EINVAL, -ENOMEM.  A failed init is reported by start()
+ * again, so its result need not be looked at. */
+IPC_API int ipc_process_init(ipc_process *process, int (*target)(void *arg),
+                             void *arg, const ipc_process_options *options)
+    IPC_NONNULL(1, 2);
+
+/* Describe a process that will call ops->run(process). */
+IPC_API int ipc_process_init_ops(ipc_process *process,
+                                 const ipc_process_ops *ops,
+                                 const ipc_process_options *options)
+    IPC_NONNULL(1, 2);
+
+/* Change name or daemon flag.  Errors: -EBUSY it was started. */
+IPC_API int ipc_process_set_name(ipc_process *process, const char *name)
+    IPC_NONNULL(1, 2);
+IPC_API int ipc_process_set_daemon(ipc_process *process, bool daemon)
+    IPC_NONNULL(1);
+
+/* Start it.  An object starts one process in its life.
+ *
+ * When CPUs, nice or limits are asked for, or it is a daemon, returns after
+ * the child has set them: their errors are reported here, and there is no
+ * child then.
+ *
+ * Errors: -EALREADY it was started; what init failed with; -EAGAIN no more
+ * processes allowed, tried for 100 ms; -ENOMEM; -EMFILE, -ENFILE; -EINVAL a
+ * CPU that does not exist; -EPERM or -EACCES nice or limits not allowed. */
+IPC_API IPC_MUST_USE int ipc_process_start(ipc_process *process)
+    IPC_NONNULL(1);
+
+/* ---- while it runs ---- */
+
+/* Wait until it has ended: as long as it takes, not at all, or until a
+ * deadline.  Several threads may join one process; joining again is fine.
+ *
+ * Errors: -EAGAIN (_nowait) and -ETIMEDOUT (_until) it runs; -EINVAL it was
+ * not started; -EDEADLK a process joins itself; -ECHILD another process
+ * started it. */
+IPC_API int ipc_process_join(ipc_process *process) IPC_NONNULL(1);
+IPC_API int ipc_process_join_nowait(ipc_process *process) IPC_NONNULL(1);
+IPC_API int ipc_process_join_until(ipc_process *process, ipc_deadline deadline)
+    IPC_NONNULL(1);
+
+/* Was it started, and has it not ended?  False for a process that is not
+ * ours. */
+IPC_API bool ipc_process_is_alive(ipc_process *process) IPC_NONNULL(1);
+
+/* How it ended: what it returned or gave to exit(), or the negative number
+ * of the signal that killed it (-9 for SIGKILL).
+ *
+ * Errors: -EAGAIN it runs; -EINVAL it was not started; -ECHILD another
+ * process started it, or another wait() took the status of a child that did
+ * not end by itself. */
+IPC_API int ipc_process_exitcode(ipc_process *process, int *out)
+    IPC_NONNULL(1, 2);
+
+/* Send SIGTERM, SIGKILL, SIGINT, or any signal.  Sent through the pidfd: never
+ * to an innocent process that got the same pid.  A process that has ended is
+ * left in peace, with result 0.
+ *
+ * Errors: -EINVAL it was not started, or no such signal; -EPERM; -ECHILD. */
+IPC_API int ipc_process_terminate(ipc_process *process) IPC_NONNULL(1);
+IPC_API int ipc_process_kill(ipc_process *process) IPC_NONNULL(1);
+IPC_API int ipc_process_interrupt(ipc_process *process) IPC_NONNULL(1);
+IPC_API int ipc_process_signal(ipc_process *process, int sig) IPC_NONNULL(1);
+
+/* Its pid, or 0 before it is started. */
+IPC_API int ipc_process_pid(const ipc_process *process) IPC_NONNULL(1);
+IPC_API const char *ipc_process_name(const ipc_process *process) IPC_NONNULL(1);
+IPC_API bool ipc_process_is_daemon(const ipc_process *process) IPC_NONNULL(1);
+
+/* The sentinel: a descriptor that becomes readable (POLLIN) when the process
+ * ends, for poll, epoll and event loops.  -EINVAL before start.
+ * Owns: the process object, until ipc_process_close(). */
+IPC_API int ipc_process_fd(const ipc_process *process) IPC_NONNULL(1);
+
+/* Free what the object holds: descriptor and copied argument.  It can be
+ * init'ed again.  A process that was never started, or is not ours, is fine.
+ *
+ * Errors: -EBUSY it runs. */
+IPC_API int ipc_process_close(ipc_process *process) IPC_NONNULL(1);
+
+/* ---- this process and its relatives ---- */
+
+/* The object of the calling process: the one that it was started with, as it
+ * was copied by the fork, or one named "MainProcess". */
+IPC_API ipc_process *ipc_current_process(void);
+
+/* The object of the process that started this one, for name, pid, is_alive,
+ * join (which waits for its end) and the sentinel; NULL in a main process. */
+IPC_API ipc_process *ipc_parent_process(void);
+
+/* The started children of this process that have not ended, in the order they
+ * were started.  Stores up to capacity of them in out and returns how many
+ * there are.  Children that have ended are joined by the way. */
+IPC_API size_t ipc_active_children(ipc_process **out, size_t capacity);
+
+/* As getpid(2) and getppid(2). */
+IPC_API int ipc_getpid(void);
+IPC_API int ipc_getppid(void);
+
+/* How many CPUs this process may run on: at least 1. */
+IPC_API int ipc_cpu_count(void);
+
+IPC_END_DECLS
+
+#endif
