@@ -10,13 +10,11 @@
 #include <stdint.h>
 
 #ifdef __cplusplus
-#define IPC_BEGIN_DECLS                                                        \
-    extern "C"                                                                 \
-    {
-#define IPC_END_DECLS }
+#    define IPC_BEGIN_DECLS extern "C" {
+#    define IPC_END_DECLS   }
 #else
-#define IPC_BEGIN_DECLS
-#define IPC_END_DECLS
+#    define IPC_BEGIN_DECLS
+#    define IPC_END_DECLS
 #endif
 
 /* A function that programs may call: exported from libipc.so. */

@@ -44,9 +44,9 @@ IPC_BEGIN_DECLS
 
 /* 64 bytes.  The fields are shown for debuggers; use the functions. */
 typedef struct ipc_lock {
-    uint64_t word_;      /* owner: futex half (tid and flags), birth half */
-    int64_t since_ns_;   /* held at least since; 0: nobody looked yet */
-    char label_[24];     /* for error details; may be empty */
+    uint64_t word_;    /* owner: futex half (tid and flags), birth half */
+    int64_t since_ns_; /* held at least since; 0: nobody looked yet */
+    char label_[24];   /* for error details; may be empty */
     uint64_t reserved_[3];
 } __attribute__((aligned(8))) ipc_lock;
 
@@ -56,7 +56,10 @@ typedef struct ipc_lock_options {
     const char *label; /* shown in error details; up to 23 bytes are kept */
 } ipc_lock_options;
 
-#define IPC_LOCK_OPTIONS_INIT {sizeof(ipc_lock_options), 0, NULL}
+#define IPC_LOCK_OPTIONS_INIT                                                  \
+    {                                                                          \
+        sizeof(ipc_lock_options), 0, NULL                                      \
+    }
 
 /* ---- storage: the caller's, the family's, or a name's ---- */
 
@@ -108,8 +111,7 @@ IPC_API int ipc_lock_unlink(const char *name) IPC_NONNULL(1);
  * -ETIMEDOUT (_until) somebody holds it, the detail says who; -ENOTRECOVERABLE
  * its owner died and nobody repaired it; -EXDEV; -EUCLEAN; -ENOMEM. */
 IPC_API IPC_MUST_USE int ipc_lock_acquire(ipc_lock *lock) IPC_NONNULL(1);
-IPC_API IPC_MUST_USE int ipc_lock_acquire_nowait(ipc_lock *lock)
-    IPC_NONNULL(1);
+IPC_API IPC_MUST_USE int ipc_lock_acquire_nowait(ipc_lock *lock) IPC_NONNULL(1);
 IPC_API IPC_MUST_USE int ipc_lock_acquire_until(ipc_lock *lock,
                                                 ipc_deadline deadline)
     IPC_NONNULL(1);
@@ -148,7 +150,10 @@ typedef struct ipc_lock_holder {
     int64_t since_ns; /* held at least since this moment (see ipc_now()) */
 } ipc_lock_holder;
 
-#define IPC_LOCK_HOLDER_INIT {sizeof(ipc_lock_holder), 0, 0, 0, 0, 0}
+#define IPC_LOCK_HOLDER_INIT                                                   \
+    {                                                                          \
+        sizeof(ipc_lock_holder), 0, 0, 0, 0, 0                                 \
+    }
 
 /* Who holds the lock at this moment.  since_ns is when somebody first saw it
  * held by this owner: by waiting for it, or by this call.

@@ -107,7 +107,9 @@ typedef struct ipc_process_options {
 } ipc_process_options;
 
 #define IPC_PROCESS_OPTIONS_INIT                                               \
-    {sizeof(ipc_process_options), false, NULL, 0, NULL, 0, 0, NULL, 0}
+    {                                                                          \
+        sizeof(ipc_process_options), false, NULL, 0, NULL, 0, 0, NULL, 0       \
+    }
 
 /* The fields are shown so that it can be embedded; use the functions. */
 struct ipc_process {
@@ -160,8 +162,7 @@ IPC_API int ipc_process_set_daemon(ipc_process *process, bool daemon)
  * Errors: -EALREADY it was started; what init failed with; -EAGAIN no more
  * processes allowed, tried for 100 ms; -ENOMEM; -EMFILE, -ENFILE; -EINVAL a
  * CPU that does not exist; -EPERM or -EACCES nice or limits not allowed. */
-IPC_API IPC_MUST_USE int ipc_process_start(ipc_process *process)
-    IPC_NONNULL(1);
+IPC_API IPC_MUST_USE int ipc_process_start(ipc_process *process) IPC_NONNULL(1);
 
 /* ---- while it runs ---- */
 

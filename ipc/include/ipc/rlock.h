@@ -78,7 +78,7 @@ IPC_API uint32_t ipc_rlock_depth(const ipc_rlock *rlock) IPC_NONNULL(1);
 /* As IPC_WITH_LOCK. */
 #define IPC_WITH_RLOCK(rlock, rc)                                              \
     for (ipc_rlock * ipc__held                                                 \
-         __attribute__((cleanup(ipc__rlock_scope_end))) =                      \
+             __attribute__((cleanup(ipc__rlock_scope_end))) =                  \
              ipc__rlock_scope_begin((rlock), &(rc));                           \
          ipc__held != NULL; ipc__rlock_scope_next(&ipc__held))
 

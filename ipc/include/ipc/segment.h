@@ -47,7 +47,10 @@ typedef struct ipc_segment_options {
     uint32_t flags; /* IPC_SEGMENT_..., when it is created */
 } ipc_segment_options;
 
-#define IPC_SEGMENT_OPTIONS_INIT {sizeof(ipc_segment_options), 0}
+#define IPC_SEGMENT_OPTIONS_INIT                                               \
+    {                                                                          \
+        sizeof(ipc_segment_options), 0                                         \
+    }
 
 /* Make a new segment of size bytes (1 byte to 1 TiB) and map it.
  *

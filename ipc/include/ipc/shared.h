@@ -61,7 +61,10 @@ typedef struct ipc_shared_info {
     uint64_t count;    /* allocations alive */
 } ipc_shared_info;
 
-#define IPC_SHARED_INFO_INIT {sizeof(ipc_shared_info), 0, 0, 0, 0}
+#define IPC_SHARED_INFO_INIT                                                   \
+    {                                                                          \
+        sizeof(ipc_shared_info), 0, 0, 0, 0                                    \
+    }
 
 /* Fill info.  Counts by walking the allocator: for tests and tools. */
 IPC_API int ipc_shared_query(ipc_shared_info *info) IPC_NONNULL(1);

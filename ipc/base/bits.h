@@ -1,0 +1,18 @@
+/* Small arithmetic that several files need. */
+#ifndef IPC_BASE_BITS_H
+#define IPC_BASE_BITS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define likely(x)       __builtin_expect(!!(x), 1)
+#define unlikely(x)     __builtin_expect(!!(x), 0)
+#define array_length(a) (sizeof(a) / sizeof((a)[0]))
+
+/* unit is a power of two. */
+static inline size_t round_up(size_t value, size_t unit)
+{
+    return (value + unit - 1) & ~(unit - 1);
+}
+
+#endif

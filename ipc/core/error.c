@@ -1,0 +1,75 @@
+#include "core/error.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <ipc/version.h>
+
+static __thread char detail[256];
+
+int ipc__fail(int error, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(detail, sizeof detail, format, arguments);
+    va_end(arguments);
+    return error;
+}
+
+int ipc__fail_plain(int error)
+{
+    detail[0] = '\0';
+    return error;
+}
+
+const char *ipc_error_detail(void)
+{
+    return detail;
+}
+
+static const struct {
+    int code;
+    const char *text;
+} texts[] = {
+    {IPC_OWNER_DIED, "held; its last owner died"},
+    {0, "done"},
+    {-EAGAIN, "would have to wait"},
+    {-ETIMEDOUT, "timed out"},
+    {-EDEADLK, "would wait for itself"},
+    {-EPERM, "not permitted, or not the owner"},
+    {-ENOTRECOVERABLE, "its owner died and nobody repaired it"},
+    {-EBUSY, "in use"},
+    {-EALREADY, "already started"},
+    {-EXDEV, "belongs to another pid namespace"},
+    {-EUCLEAN, "shared memory holds impossible content"},
+    {-EPROTONOSUPPORT, "made by an incompatible version"},
+    {-E2BIG, "options of a newer version"},
+    {-EINVAL, "invalid argument"},
+    {-ENOMEM, "out of memory"},
+    {-ENOSPC, "no space left"},
+    {-ECHILD, "a process that somebody else started or waited for"},
+};
+
+const char *ipc_strerror(int result)
+{
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        if (texts[i].code == result)
+            return texts[i].text;
+    if (result > 0)
+        return "done, with something to know";
+    /* strerrordesc_np() is constant and thread-safe, unlike strerror(). */
+    const char *text = result == INT32_MIN ? NULL : strerrordesc_np(-result);
+    return text != NULL ? text : "unknown error";
+}
+
+int ipc_version_number(void)
+{
+    return IPC_VERSION_NUMBER;
+}
+
+const char *ipc_version(void)
+{
+    return IPC_VERSION_STRING;
+}

@@ -1,0 +1,125 @@
+/* Owner words: acquire with waiting, take-over from the dead, release.
+ *
+ * State
+ *   word   see owner.h.  Changed by CAS from exactly what was seen; by the
+ *          kernel (low half) when a thread dies with list_op_pending set to
+ *          it; and by FUTEX_WAKE_OP on release.
+ *   since  written by waiters and by the owner; only for messages.
+ *
+ * Invariants
+ *   1  a low half with a living thread's tid, and that thread's birth above
+ *      it, is changed by that thread alone, but for the WAITERS bit;
+ *   2  whoever sleeps on the low half has seen WAITERS set in the value that
+ *      it sleeps on;
+ *   3  OWNER_DIED, once set by a take-over, stays until the owner clears it.
+ *
+ * Order
+ *   [release→acquire]  what an owner did before it freed the word is seen by
+ *   the next one: CAS with release, or the system call, against CAS with
+ *   acquire.  For a dead owner the kernel's own store, after which nothing of
+ *   that thread runs, takes the place of the release; a death found in /proc
+ *   lies behind the exit of the thread in the same way.
+ *
+ * Death, of the one who acquires
+ *   before the CAS     nothing is held.  If it was the sleeper that a release
+ *                      had woken, list_op_pending and the word's value 0 make
+ *                      the kernel wake the next one;
+ *   after the CAS      the word names it: its life word fires, or the kernel
+ *                      marks the word by list_op_pending;
+ *   in a take-over     the word names the dead owner until the CAS, and
+ *                      itself with OWNER_DIED after it: the next one takes
+ *                      over from either.
+ * Death, of the one who releases
+ *   The store and the wake are one system call: either it still owns the
+ *   word, or the word is free and the sleeper is awake. */
+#include "core/owner.h"
+
+#include <errno.h>
+#include <limits.h>
+
+#include "core/waiting.h"
+
+#define TID_LIMIT (1u << 22) /* the kernel's PID_MAX_LIMIT */
+
+bool ipc__owner_is_possible(uint64_t word)
+{
+    const uint32_t low = (uint32_t)word;
+    return low == IPC__GIVEN_UP || (low & FUTEX_BITS_TID) <= TID_LIMIT;
+}
+
+static bool is_owner(uint64_t word, uint64_t id)
+{
+    return (word & IPC__OWNER_MASK) == id;
+}
+
+void ipc__owner_note_since(int64_t *since)
+{
+    if (since != NULL && load_relaxed(since) == 0)
+        store_relaxed(since, ipc_now());
+}
+
+/* One sleep, until something may have changed.  True if nothing did for a
+ * whole re-check period, or the deadline came. */
+static bool sleep_on(uint64_t *word, uint64_t value,
+                     const struct ipc__peer *owner, ipc_deadline deadline)
+{
+    return ipc__sleep(ipc__owner_futex(word), (uint32_t)value, owner->life,
+                      owner->life_if_alive, deadline);
+}
+
+int ipc__owner_acquire(uint64_t *word, int64_t *since, ipc_deadline deadline,
+                       uint64_t *seen)
+{
+    const uint64_t id = ipc__self.id;
+    uint32_t keep = 0;     /* WAITERS once we have slept: others may sleep */
+    bool thorough = false; /* the last sleep ended with no news */
+
+    ipc__pending_set(word);
+    for (;;) {
+        const uint64_t now = load_relaxed(word);
+        const uint32_t low = (uint32_t)now;
+        *seen = now;
+        if (low == 0) {
+            if (cas64_acquire(word, now, id | keep)) /* [release→acquire] */
+                return 0;
+            continue;
+        }
+        if (low == IPC__GIVEN_UP)
+            return -ENOTRECOVERABLE;
+        if (!ipc__owner_is_possible(now))
+            return -EUCLEAN;
+        if (is_owner(now, id))
+            return -EDEADLK;
+
+        struct ipc__peer owner;
+        ipc__peer_look(word, now, thorough, &owner);
+        if (owner.dead) {
+            const uint64_t mine =
+                id | FUTEX_BIT_OWNER_DIED | (low & FUTEX_BIT_WAITERS) | keep;
+            if (cas64_acquire(word, now, mine))
+                return IPC_OWNER_DIED;
+            continue;
+        }
+
+        if (deadline == IPC_TIME_NOW)
+            return -EAGAIN;
+        if (ipc_time_left(deadline) == 0)
+            return -ETIMEDOUT;
+        if ((low & FUTEX_BIT_WAITERS) == 0 &&
+            !cas64_relaxed(word, now, now | FUTEX_BIT_WAITERS))
+            continue;
+        keep = FUTEX_BIT_WAITERS;
+        ipc__owner_note_since(since);
+        thorough = sleep_on(word, now | FUTEX_BIT_WAITERS, &owner, deadline);
+    }
+}
+
+void ipc__owner_release_waking(uint64_t *word)
+{
+    (void)ipc__futex_set_and_wake(ipc__owner_futex(word), 0, 1);
+}
+
+void ipc__owner_give_up(uint64_t *word)
+{
+    (void)ipc__futex_set_and_wake(ipc__owner_futex(word), -1, INT_MAX);
+}

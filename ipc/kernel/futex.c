@@ -1,0 +1,85 @@
+#include "kernel/futex.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <stddef.h>
+#include <time.h>
+
+#include "base/atomic.h"
+#include "kernel/syscall.h"
+
+#ifndef SYS_futex_waitv
+#    define SYS_futex_waitv 449
+#endif
+
+/* The kernel's struct futex_waitv, which old headers lack. */
+struct waitv {
+    uint64_t value;
+    uint64_t address;
+    uint32_t flags;
+    uint32_t reserved;
+};
+
+#define WAITV_SIZE_U32 2u /* FUTEX_32, shared */
+
+static struct timespec *to_timespec(ipc_deadline deadline,
+                                    struct timespec *storage)
+{
+    if (deadline == IPC_TIME_FOREVER)
+        return NULL;
+    if (deadline < 0)
+        deadline = 0;
+    storage->tv_sec = deadline / 1000000000;
+    storage->tv_nsec = deadline % 1000000000;
+    return storage;
+}
+
+int ipc__futex_wait(const uint32_t *word, uint32_t expected,
+                    ipc_deadline deadline)
+{
+    struct timespec storage;
+    const long rc = ipc__syscall6(
+        SYS_futex, (long)word, FUTEX_WAIT_BITSET, (long)expected,
+        (long)to_timespec(deadline, &storage), 0, (long)FUTEX_BITSET_MATCH_ANY);
+    return rc == -ETIMEDOUT ? -ETIMEDOUT : 0;
+}
+
+int ipc__futex_wait_two(const uint32_t *word, uint32_t expected,
+                        const uint32_t *other, uint32_t other_expected,
+                        ipc_deadline deadline)
+{
+    static uint32_t unavailable;
+
+    if (other != NULL && !load_relaxed(&unavailable)) {
+        struct waitv items[2] = {
+            {expected, (uint64_t)(uintptr_t)word, WAITV_SIZE_U32, 0},
+            {other_expected, (uint64_t)(uintptr_t)other, WAITV_SIZE_U32, 0},
+        };
+        struct timespec storage;
+        const long rc =
+            ipc__syscall5(SYS_futex_waitv, items, 2, 0,
+                          to_timespec(deadline, &storage), CLOCK_MONOTONIC);
+        if (rc != -ENOSYS && rc != -EPERM)
+            return rc == -ETIMEDOUT ? -ETIMEDOUT : 0;
+        store_relaxed(&unavailable, 1);
+    }
+    return ipc__futex_wait(word, expected, deadline);
+}
+
+void ipc__futex_wake(const uint32_t *word, int count)
+{
+    (void)ipc__syscall3(SYS_futex, word, FUTEX_WAKE, count);
+}
+
+int ipc__futex_set_and_wake(uint32_t *word, int value, int count)
+{
+    /* FUTEX_WAKE_OP wakes a second set of sleepers if the old value passes a
+     * comparison.  "Equal 0" never does for a word that somebody owns. */
+    const unsigned op = ((unsigned)FUTEX_OP_SET << 28) |
+                        ((unsigned)FUTEX_OP_CMP_EQ << 24) |
+                        (((unsigned)value & 0xfffu) << 12);
+    const long rc = ipc__syscall6(SYS_futex, (long)word, FUTEX_WAKE_OP, count,
+                                  0, (long)word, (long)op);
+    return rc < 0 ? (int)rc : 0;
+}

@@ -1,0 +1,47 @@
+#include "kernel/pidfd.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stddef.h>
+#include <time.h>
+
+#include "kernel/syscall.h"
+
+#ifndef SYS_pidfd_open
+#    define SYS_pidfd_open 434
+#endif
+#ifndef SYS_pidfd_send_signal
+#    define SYS_pidfd_send_signal 424
+#endif
+
+int ipc__pidfd_open(int pid)
+{
+    return (int)ipc__syscall2(SYS_pidfd_open, pid, 0);
+}
+
+int ipc__pidfd_signal(int fd, int sig)
+{
+    return (int)ipc__syscall4(SYS_pidfd_send_signal, fd, sig, 0, 0);
+}
+
+int ipc__pidfd_wait(int fd, ipc_deadline deadline)
+{
+    struct pollfd item = {.fd = fd, .events = POLLIN};
+    for (;;) {
+        struct timespec left;
+        const int64_t ns = ipc_time_left(deadline);
+        left.tv_sec = ns / 1000000000;
+        left.tv_nsec = ns % 1000000000;
+        const int rc =
+            ppoll(&item, 1, deadline == IPC_TIME_FOREVER ? NULL : &left, NULL);
+        if (rc > 0)
+            return (item.revents & POLLNVAL) != 0 ? -EBADF : 0;
+        if (rc == 0) {
+            if (ipc_time_left(deadline) == 0)
+                return -ETIMEDOUT;
+        } else if (errno != EINTR) {
+            return -errno;
+        }
+    }
+}

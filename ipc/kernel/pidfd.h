@@ -1,0 +1,17 @@
+/* Processes by descriptor: a pidfd names one process and never another. */
+#ifndef IPC_KERNEL_PIDFD_H
+#define IPC_KERNEL_PIDFD_H
+
+#include <ipc/time.h>
+
+/* Returns a close-on-exec descriptor or a negative errno. */
+int ipc__pidfd_open(int pid);
+
+/* Returns 0 or a negative errno; -ESRCH when it has ended and was waited
+ * for. */
+int ipc__pidfd_signal(int fd, int sig);
+
+/* Wait until it has ended.  Returns 0, -ETIMEDOUT, or a negative errno. */
+int ipc__pidfd_wait(int fd, ipc_deadline deadline);
+
+#endif

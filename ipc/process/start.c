@@ -1,0 +1,289 @@
+/* Starting a process by fork(), and what the child does first and last.
+ *
+ * Order
+ *   [child→starter]  the child stores error before state, with release; the
+ *   starter loads state with acquire.
+ *
+ * Death, of the starter
+ *   before fork    nothing was started; a start block may stay taken (leaky);
+ *   after fork     the child is a process without a parent: a daemon finds
+ *                  that out in ipc__watch_parent() and ends.
+ * Death, of the child
+ *   before it reports   the starter's wait re-checks whether it lives; start
+ *                       succeeds, and join tells how it ended;
+ *   at any later time   an ordinary exit status. */
+#include <errno.h>
+#include <limits.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/single_threaded.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <ipc/process.h>
+#include <ipc/shared.h>
+
+#include "base/atomic.h"
+#include "core/error.h"
+#include "core/private_lock.h"
+#include "core/waiting.h"
+#include "kernel/futex.h"
+#include "kernel/pidfd.h"
+#include "process/internal.h"
+
+#define FORK_PATIENCE_NS ((int64_t)100 * 1000 * 1000)
+
+/* ---- the child ---- */
+
+static int set_cpus(const ipc_process_options *options)
+{
+    if (options->cpu_count == 0)
+        return 0;
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    for (uint32_t i = 0; i < options->cpu_count; i++) {
+        const int cpu = options->cpus[i];
+        if (cpu < 0 || cpu >= CPU_SETSIZE)
+            return -EINVAL;
+        CPU_SET((size_t)cpu, &set);
+    }
+    return sched_setaffinity(0, sizeof set, &set) == 0 ? 0 : -errno;
+}
+
+static int set_nice(const ipc_process_options *options)
+{
+    if (options->nice == 0)
+        return 0;
+    const int now = getpriority(PRIO_PROCESS, 0);
+    return setpriority(PRIO_PROCESS, 0, now + options->nice) == 0 ? 0 : -errno;
+}
+
+static int set_rlimits(const ipc_process_options *options)
+{
+    for (uint32_t i = 0; i < options->rlimit_count; i++) {
+        const ipc_process_rlimit *limit = &options->rlimits[i];
+        const struct rlimit value = {limit->soft, limit->hard};
+        if (setrlimit((__rlimit_resource_t)limit->resource, &value) != 0)
+            return -errno;
+    }
+    return 0;
+}
+
+static bool needs_setup(const ipc_process_options *options)
+{
+    return options->daemon || options->cpu_count != 0 || options->nice != 0 ||
+           options->rlimit_count != 0;
+}
+
+static int set_up(const ipc_process *process, int parent_pid)
+{
+    const ipc_process_options *options = &process->options_;
+    int rc = options->daemon ? ipc__watch_parent(parent_pid) : 0;
+    if (rc == 0)
+        rc = set_cpus(options);
+    if (rc == 0)
+        rc = set_nice(options);
+    if (rc == 0)
+        rc = set_rlimits(options);
+    return rc;
+}
+
+static void report(struct ipc__start *start, enum ipc__start_state state)
+{
+    store_release(&start->state, state); /* [child→starter] */
+    ipc__futex_wake(&start->state, INT_MAX);
+}
+
+/* Runs first of all exit handlers that were there when the child began: those
+ * are its parent's, and stay undone.  Handlers that the child sets later have
+ * run by now. */
+static void end_child(int code, void *arg)
+{
+    const ipc_process *self = arg;
+    ipc__tree_end();
+    (void)fflush(NULL);
+    self->start_->code = code & 0xff;
+    store_release(&self->start_->state, IPC__START_EXITING);
+    _exit(code);
+}
+
+static int run(ipc_process *self)
+{
+    const ipc_process_ops *ops = self->ops_;
+    if (ops == NULL)
+        return self->target_(self->arg_);
+    int code = ops->on_start != NULL ? ops->on_start(self) : 0;
+    if (code == 0) {
+        code = ops->run(self);
+        if (ops->on_exit != NULL)
+            ops->on_exit(self, code);
+    }
+    return code;
+}
+
+struct origin {
+    const char *name; /* of the starter */
+    int pid;
+    ipc_process *siblings; /* their pidfds are the starter's, not ours */
+};
+
+static _Noreturn void be_child(ipc_process *self, const struct origin *origin)
+{
+    for (ipc_process *sibling = origin->siblings; sibling != NULL;
+         sibling = sibling->next_)
+        close(sibling->fd_);
+    ipc__tree_begin(self, origin->name, origin->pid);
+    (void)prctl(PR_SET_NAME, self->name_);
+
+    if (needs_setup(&self->options_)) {
+        const int rc = set_up(self, origin->pid);
+        self->start_->error = rc;
+        report(self->start_, rc == 0 ? IPC__START_RUNNING : IPC__START_FAILED);
+        if (rc != 0)
+            _exit(1);
+    }
+    if (on_exit(end_child, self) != 0)
+        _exit(1);
+    exit(run(self));
+}
+
+/* ---- the starter ---- */
+
+/* What is in the buffers now would be written twice.  Another thread may hold
+ * the lock of an input stream for as long as it waits for input: then only
+ * the standard streams are safe to flush. */
+static void flush_streams(void)
+{
+    if (__libc_single_threaded) {
+        (void)fflush(NULL);
+    } else {
+        (void)fflush(stdout);
+        (void)fflush(stderr);
+    }
+}
+
+static pid_t fork_patiently(void)
+{
+    const ipc_deadline deadline = ipc_after_ns(FORK_PATIENCE_NS);
+    int64_t pause_ms = 1;
+    for (;;) {
+        const pid_t pid = fork();
+        if (pid >= 0 || errno != EAGAIN || ipc_time_left(deadline) == 0)
+            return pid;
+        ipc_sleep_until(ipc_after_ms(pause_ms));
+        pause_ms *= 2;
+    }
+}
+
+/* A descriptor number for the child's pidfd must be had before there is a
+ * child: the starter's own pidfd keeps the place. */
+static int keep_place(void)
+{
+    const int fd = ipc__pidfd_open(getpid());
+    return fd >= 0 ? fd : ipc__fail(fd, "no file descriptor for a pidfd");
+}
+
+static void undo_child(pid_t pid)
+{
+    (void)kill(pid, SIGKILL); /* not waited for yet: the pid is its own */
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        continue;
+}
+
+/* With the tree's lock. */
+static int fork_child(struct ipc__family_tree *tree, ipc_process *process,
+                      const char *own_name)
+{
+    const struct origin origin = {own_name, getpid(), tree->first};
+    const int place = keep_place();
+    if (place < 0)
+        return place;
+    const pid_t pid = fork_patiently();
+    const int error = errno;
+    close(place);
+    if (pid == 0)
+        be_child(process, &origin);
+    if (pid < 0)
+        return ipc__fail(-error, "cannot fork %s: %s", process->name_,
+                         strerrordesc_np(error));
+    const int fd = ipc__pidfd_open(pid);
+    if (fd < 0) {
+        undo_child(pid);
+        return ipc__fail(fd, "no file descriptor for a pidfd");
+    }
+    process->pid_ = pid;
+    process->fd_ = fd;
+    process->owner_pid_ = origin.pid;
+    process->state_ = IPC__PROCESS_RUNNING;
+    ipc__tree_add(tree, process);
+    return 0;
+}
+
+/* Wait until the child has set itself up.  0, or what it failed with. */
+static int await_setup(ipc_process *process)
+{
+    const struct ipc__start *start = process->start_;
+    uint32_t state;
+    while ((state = load_acquire(&start->state)) == IPC__START_BEGUN)
+        if (ipc__sleep(&start->state, state, NULL, 0, IPC_TIME_FOREVER) &&
+            ipc__pidfd_wait(process->fd_, IPC_TIME_NOW) == 0)
+            return 0; /* it was killed: join will tell */
+    if (state != IPC__START_FAILED)
+        return 0;
+    const int rc = start->error;
+    (void)ipc_process_join(process);
+    close(process->fd_);
+    process->fd_ = -1;
+    process->pid_ = 0;
+    (void)ipc_shared_free(process->start_);
+    process->start_ = NULL;
+    process->state_ = IPC__PROCESS_READY;
+    return ipc__fail(rc, "%s could not be set up: %s", process->name_,
+                     strerrordesc_np(-rc));
+}
+
+static int check_startable(const ipc_process *process)
+{
+    if (process->state_ == IPC__PROCESS_NONE)
+        return ipc__fail(-EINVAL, "the process was not init'ed");
+    if (process->state_ != IPC__PROCESS_READY)
+        return ipc__fail(-EALREADY, "%s was started", process->name_);
+    return process->exitcode_ != 0
+               ? ipc__fail(process->exitcode_, "the process's init had failed")
+               : 0;
+}
+
+int ipc_process_start(ipc_process *process)
+{
+    int rc = check_startable(process);
+    if (rc == 0)
+        rc = ipc__tree_end_at_exit();
+    const ipc_process *own = rc == 0 ? ipc_current_process() : NULL;
+    if (rc == 0 && own == NULL)
+        rc = ipc__fail(-ENOSYS, "the kernel lacks MADV_WIPEONFORK");
+    if (rc != 0)
+        return rc;
+    process->start_ = ipc_shared_alloc(sizeof *process->start_);
+    if (process->start_ == NULL)
+        return -ENOMEM;
+
+    struct ipc__family_tree *tree = ipc__tree();
+    flush_streams();
+    ipc__private_lock(&tree->lock);
+    if (process->name_[0] == '\0')
+        snprintf(process->name_, sizeof process->name_, "Process-%u",
+                 ++tree->named);
+    rc = fork_child(tree, process, own->name_);
+    ipc__private_unlock(&tree->lock);
+    if (rc != 0) {
+        (void)ipc_shared_free(process->start_);
+        process->start_ = NULL;
+        return rc;
+    }
+    return needs_setup(&process->options_) ? await_setup(process) : 0;
+}

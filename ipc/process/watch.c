@@ -1,0 +1,94 @@
+/* The watcher of a daemon child: ends it when its parent is gone.
+ *
+ * PR_SET_PDEATHSIG would be simpler, but it fires when the parent's *thread*
+ * that forked ends, and a program may well start its daemons from a thread
+ * that goes away.  A pidfd stands for the whole process.
+ *
+ * The watcher is a bare kernel thread, known to the kernel only: it makes raw
+ * system calls, touches no thread-local data, and never returns to libc.  So
+ * libc goes on taking the child for single-threaded: fork(), malloc() and the
+ * end of the process are not affected, and pthread_exit() of the last real
+ * thread still ends the process.
+ *
+ * Death
+ *   It dies with its process, by whatever cause.  In a fork of its process it
+ *   does not exist; a daemon forked there gets its own, on the same stack,
+ *   which is a copy by then. */
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/error.h"
+#include "kernel/pidfd.h"
+#include "kernel/syscall.h"
+#include "process/internal.h"
+
+#define STACK_BYTES 16384
+#define POLL_NS     50000000 /* when there is no descriptor to sleep on */
+
+/* The kernel's signal set, all of it: libc's macros spare its own signals. */
+#define KERNEL_SIGSET_BYTES 8
+
+static struct {
+    int fd; /* -1: the program has closed it */
+    int parent_pid;
+    unsigned char stack[STACK_BYTES] __attribute__((aligned(64)));
+} watch;
+
+/* Sanitizers would have it use the thread-local data of another thread. */
+#define NO_SANITIZER                                                           \
+    __attribute__((no_sanitize("address", "thread", "undefined")))
+
+static NO_SANITIZER int watcher(void *unused)
+{
+    (void)unused;
+    for (;;) {
+        struct pollfd item = {watch.fd, POLLIN, 0};
+        struct timespec pause = {0, POLL_NS};
+        long rc = 0;
+        if (watch.fd >= 0)
+            rc = ipc__syscall5(SYS_ppoll, &item, 1, 0, 0, 0);
+        else
+            (void)ipc__syscall2(SYS_nanosleep, &pause, 0);
+
+        if (ipc__syscall0(SYS_getppid) != watch.parent_pid)
+            (void)ipc__syscall2(SYS_kill, ipc__syscall0(SYS_getpid), SIGKILL);
+        /* Ready, and the parent lives: the number is another file's now. */
+        if (rc > 0)
+            watch.fd = -1;
+    }
+    return 0;
+}
+
+int ipc__watch_parent(int parent_pid)
+{
+    const int fd = ipc__pidfd_open(parent_pid);
+    if (fd < 0 && fd != -ESRCH)
+        return ipc__fail(fd, "the daemon cannot watch its parent");
+    /* Opened first, asked then: a parent that died before left its pid to
+     * anybody. */
+    if (fd < 0 || getppid() != parent_pid)
+        (void)kill(getpid(), SIGKILL);
+    watch.fd = fd;
+    watch.parent_pid = parent_pid;
+
+    uint64_t all = UINT64_MAX;
+    uint64_t before = 0;
+    (void)ipc__syscall4(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before,
+                        KERNEL_SIGSET_BYTES);
+    const int tid = clone(watcher, watch.stack + STACK_BYTES,
+                          CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND |
+                              CLONE_THREAD | CLONE_SYSVSEM,
+                          NULL);
+    const int error = errno;
+    (void)ipc__syscall4(SYS_rt_sigprocmask, SIG_SETMASK, &before, 0,
+                        KERNEL_SIGSET_BYTES);
+    if (tid > 0)
+        return 0;
+    close(fd);
+    return ipc__fail(-error, "the daemon cannot watch its parent");
+}
