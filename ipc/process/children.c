@@ -27,13 +27,13 @@
 #define GRACE_NS ((int64_t)1000 * 1000 * 1000) /* from SIGTERM to SIGKILL */
 
 static union {
-    struct ipc__family_tree tree;
+    struct ipc__tree tree;
     unsigned char page[IPC_PAGE_MAX];
 } tree_page __attribute__((aligned(IPC_PAGE_MAX)));
 
-_Static_assert(sizeof(struct ipc__family_tree) <= IPC_PAGE_MAX, "one page");
+_Static_assert(sizeof(struct ipc__tree) <= IPC_PAGE_MAX, "one page");
 
-struct ipc__family_tree *ipc__tree(void)
+struct ipc__tree *ipc__tree(void)
 {
     static uint32_t armed; /* stays set in children, as the advice does */
     if (!load_acquire(&armed)) {
@@ -44,59 +44,68 @@ struct ipc__family_tree *ipc__tree(void)
     return &tree_page.tree;
 }
 
-void ipc__tree_add(struct ipc__family_tree *tree, ipc_process *process)
+void ipc__tree_add(struct ipc__tree *tree, struct ipc__child *child)
 {
     if (tree->end == NULL)
         tree->end = &tree->first;
-    process->next_ = NULL;
-    process->link_ = tree->end;
-    *tree->end = process;
-    tree->end = &process->next_;
+    child->next = NULL;
+    child->link = tree->end;
+    *tree->end = child;
+    tree->end = &child->next;
 }
 
-void ipc__tree_remove(struct ipc__family_tree *tree, ipc_process *process)
+void ipc__tree_remove(struct ipc__tree *tree, struct ipc__child *child)
 {
-    if (process->link_ == NULL)
+    if (child->link == NULL)
         return;
-    *process->link_ = process->next_;
-    if (process->next_ != NULL)
-        process->next_->link_ = process->link_;
+    *child->link = child->next;
+    if (child->next != NULL)
+        child->next->link = child->link;
     else
-        tree->end = process->link_;
-    process->link_ = NULL;
-    process->next_ = NULL;
+        tree->end = child->link;
+    child->link = NULL;
+    child->next = NULL;
 }
 
 /* ---- who we are ---- */
 
-void ipc__tree_begin(ipc_process *self, const char *parent_name, int parent_pid)
+static void fill_relative(struct ipc__relative *relative, int relation,
+                          const char *name, int pid)
 {
-    struct ipc__family_tree *tree = ipc__tree();
-    self->flags_ |= IPC__PROCESS_SELF;
-    self->pid_ = getpid();
-    self->next_ = NULL;
-    self->link_ = NULL;
-    tree->current = self;
-    tree->parent.flags_ = IPC__PROCESS_PARENT;
-    tree->parent.state_ = IPC__PROCESS_RUNNING;
-    tree->parent.owner_pid_ = self->pid_;
-    tree->parent.pid_ = parent_pid;
-    tree->parent.fd_ = -1;
-    snprintf(tree->parent.name_, sizeof tree->parent.name_, "%s", parent_name);
+    snprintf(relative->process.name_, sizeof relative->process.name_, "%s",
+             name);
+    relative->process.state_ = IPC__PROCESS_READY;
+    relative->process.child_ = &relative->child;
+    relative->child.process = &relative->process;
+    memcpy(relative->child.name, relative->process.name_,
+           sizeof relative->child.name);
+    relative->child.relation = relation;
+    relative->child.running = 1;
+    relative->child.starter = getpid();
+    relative->child.pid = pid;
+    relative->child.fd = -1;
+}
+
+void ipc__tree_begin(struct ipc__child *child, const char *parent_name)
+{
+    struct ipc__tree *tree = ipc__tree();
+    fill_relative(&tree->parent, IPC__PARENT, parent_name, child->starter);
+    child->relation = IPC__SELF;
+    child->running = 1;
+    child->starter = getpid();
+    child->pid = getpid();
+    child->fd = -1;
+    tree->current = child->process;
     store_release(&tree->ready, 1);
 }
 
 /* A process that nobody of ours started. */
-static void fill_main(struct ipc__family_tree *tree)
+static void fill_main(struct ipc__tree *tree)
 {
     ipc__private_lock(&tree->lock);
     if (!tree->ready) {
-        tree->main.flags_ = IPC__PROCESS_SELF;
-        tree->main.state_ = IPC__PROCESS_RUNNING;
-        tree->main.pid_ = getpid();
-        tree->main.fd_ = -1;
-        snprintf(tree->main.name_, sizeof tree->main.name_, "MainProcess");
-        tree->current = &tree->main;
+        fill_relative(&tree->main, IPC__SELF, "MainProcess", getpid());
+        tree->current = &tree->main.process;
         store_release(&tree->ready, 1);
     }
     ipc__private_unlock(&tree->lock);
@@ -104,7 +113,7 @@ static void fill_main(struct ipc__family_tree *tree)
 
 ipc_process *ipc_current_process(void)
 {
-    struct ipc__family_tree *tree = ipc__tree();
+    struct ipc__tree *tree = ipc__tree();
     if (tree == NULL)
         return NULL;
     if (!load_acquire(&tree->ready))
@@ -112,42 +121,51 @@ ipc_process *ipc_current_process(void)
     return tree->current;
 }
 
+/* Open the parent's pidfd, or note that it is gone. */
+static void find_parent(struct ipc__child *parent)
+{
+    /* Opened first, asked then: a parent that died before left its pid to
+     * anybody. */
+    parent->fd = ipc__pidfd_open(parent->pid);
+    if (getppid() == parent->pid)
+        return;
+    if (parent->fd >= 0)
+        close(parent->fd);
+    parent->fd = -1;
+    parent->lost = true;
+    store_release(&parent->running, 0);
+}
+
 ipc_process *ipc_parent_process(void)
 {
-    struct ipc__family_tree *tree = ipc__tree();
-    if (tree == NULL || !load_acquire(&tree->ready) || tree->parent.pid_ == 0)
+    struct ipc__tree *tree = ipc__tree();
+    if (tree == NULL || !load_acquire(&tree->ready))
         return NULL;
-    ipc_process *parent = &tree->parent;
+    struct ipc__child *parent = &tree->parent.child;
+    if (parent->pid == 0)
+        return NULL;
     ipc__private_lock(&tree->lock);
-    if (parent->fd_ < 0 && parent->state_ == IPC__PROCESS_RUNNING) {
-        /* Opened first, asked then: see watch.c. */
-        parent->fd_ = ipc__pidfd_open(parent->pid_);
-        if (getppid() != parent->pid_) {
-            if (parent->fd_ >= 0)
-                close(parent->fd_);
-            parent->fd_ = -1;
-            parent->flags_ |= IPC__PROCESS_LOST;
-            store_release(&parent->state_, IPC__PROCESS_ENDED);
-        }
-    }
+    if (parent->fd < 0 && parent->running)
+        find_parent(parent);
     ipc__private_unlock(&tree->lock);
-    return parent;
+    return parent->process;
 }
 
 size_t ipc_active_children(ipc_process **out, size_t capacity)
 {
-    struct ipc__family_tree *tree = ipc__tree();
+    struct ipc__tree *tree = ipc__tree();
     size_t count = 0;
     if (tree == NULL)
         return 0;
     ipc__private_lock(&tree->lock);
-    for (ipc_process *child = tree->first, *next; child != NULL; child = next) {
-        next = child->next_;
-        ipc__process_reap(tree, child);
-        if (child->state_ != IPC__PROCESS_RUNNING)
+    for (struct ipc__child *child = tree->first, *next; child != NULL;
+         child = next) {
+        next = child->next;
+        ipc__child_reap(tree, child);
+        if (!child->running)
             continue;
         if (count < capacity)
-            out[count] = child;
+            out[count] = child->process;
         count++;
     }
     ipc__private_unlock(&tree->lock);
@@ -185,45 +203,44 @@ int ipc_cpu_count(void)
 /* ---- the end of this process ---- */
 
 /* The first child of that kind that has not ended, or NULL. */
-static ipc_process *next_child(bool daemon)
+static struct ipc__child *next_child(struct ipc__tree *tree, bool daemon)
 {
-    struct ipc__family_tree *tree = ipc__tree();
-    ipc_process *found = NULL;
+    struct ipc__child *found = NULL;
     ipc__private_lock(&tree->lock);
-    for (ipc_process *child = tree->first, *next;
+    for (struct ipc__child *child = tree->first, *next;
          child != NULL && found == NULL; child = next) {
-        next = child->next_;
-        ipc__process_reap(tree, child);
-        if (child->state_ == IPC__PROCESS_RUNNING &&
-            child->options_.daemon == daemon)
+        next = child->next;
+        ipc__child_reap(tree, child);
+        if (child->running && child->daemon == daemon)
             found = child;
     }
     ipc__private_unlock(&tree->lock);
     return found;
 }
 
-static void signal_daemons(int sig)
+static void signal_daemons(struct ipc__tree *tree, int sig)
 {
-    struct ipc__family_tree *tree = ipc__tree();
     ipc__private_lock(&tree->lock);
-    for (ipc_process *child = tree->first; child != NULL; child = child->next_)
-        if (child->options_.daemon && child->state_ == IPC__PROCESS_RUNNING)
-            (void)ipc__pidfd_signal(child->fd_, sig);
+    for (struct ipc__child *child = tree->first; child != NULL;
+         child = child->next)
+        if (child->daemon)
+            (void)ipc__pidfd_signal(child->fd, sig);
     ipc__private_unlock(&tree->lock);
 }
 
 void ipc__tree_end(void)
 {
-    if (ipc__tree() == NULL)
+    struct ipc__tree *tree = ipc__tree();
+    struct ipc__child *child;
+    if (tree == NULL)
         return;
-    ipc_process *child;
     const ipc_deadline grace = ipc_after_ns(GRACE_NS);
-    signal_daemons(SIGTERM);
-    while ((child = next_child(true)) != NULL)
-        if (ipc_process_join_until(child, grace) != 0)
-            signal_daemons(SIGKILL);
-    while ((child = next_child(false)) != NULL)
-        if (ipc_process_join(child) != 0)
+    signal_daemons(tree, SIGTERM);
+    while ((child = next_child(tree, true)) != NULL)
+        if (ipc__child_join(child, grace) != 0)
+            signal_daemons(tree, SIGKILL);
+    while ((child = next_child(tree, false)) != NULL)
+        if (ipc__child_join(child, IPC_TIME_FOREVER) != 0)
             break;
 }
 

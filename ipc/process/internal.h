@@ -8,17 +8,28 @@
 #include <ipc/process.h>
 
 /* ipc_process.state_ */
-enum ipc__process_state {
-    IPC__PROCESS_NONE = 0, /* not init'ed, or closed */
-    IPC__PROCESS_READY = 1,
-    IPC__PROCESS_RUNNING = 2, /* started; exitcode_ not known yet */
-    IPC__PROCESS_ENDED = 3    /* exitcode_ holds; stored with release */
-};
+#define IPC__PROCESS_READY 1u
 
-/* ipc_process.flags_ */
-#define IPC__PROCESS_PARENT 1u /* the object of the process's parent */
-#define IPC__PROCESS_SELF   2u /* the object of the process itself */
-#define IPC__PROCESS_LOST   4u /* ended, but somebody else took the status */
+/* A started process, as long as anybody may ask about it.  Ours, not the
+ * caller's: at the end of the program the caller's object may be gone. */
+struct ipc__child {
+    struct ipc__child *next, **link; /* in the list of those that run */
+    ipc_process *process;
+    char name[32];
+    uint32_t running; /* 0 is stored with release, after exitcode and lost */
+    int32_t starter;  /* whose child it is */
+    int32_t pid;
+    int32_t fd; /* pidfd, or -1 */
+    int32_t exitcode;
+    bool daemon;
+    bool lost; /* it has ended, but nobody can tell us how */
+    enum {
+        IPC__CHILD,
+        IPC__PARENT,
+        IPC__SELF
+    } relation;
+    struct ipc__start *start;
+};
 
 /* What a child tells the one who started it.  In family memory. */
 struct ipc__start {
@@ -34,29 +45,35 @@ enum ipc__start_state {
     IPC__START_EXITING = 3
 };
 
-/* The processes of this process.  On a page that is zero in a new one; zero is
- * the valid state of a process without children. */
-struct ipc__family_tree {
+/* A process object that nobody but the library made, for a relative. */
+struct ipc__relative {
+    ipc_process process;
+    struct ipc__child child;
+};
+
+/* The processes around this process.  On a page that is zero in a new one;
+ * zero is the valid state of a process without children. */
+struct ipc__tree {
     uint32_t lock;  /* private; the list, and reaping */
-    uint32_t ready; /* relatives below are filled in */
+    uint32_t ready; /* what follows is filled in */
     uint32_t named; /* how many got a name from us */
-    ipc_process *first;
-    ipc_process **end; /* NULL: &first */
+    struct ipc__child *first;
+    struct ipc__child **end; /* NULL: &first */
     ipc_process *current;
-    ipc_process main;   /* our own object, unless a parent made one */
-    ipc_process parent; /* pid_ 0: none */
+    struct ipc__relative main;   /* us, unless a parent made us */
+    struct ipc__relative parent; /* pid 0: none */
 };
 
 /* This process's tree.  NULL if the kernel cannot wipe pages. */
-struct ipc__family_tree *ipc__tree(void);
+struct ipc__tree *ipc__tree(void);
 
 /* With the tree's lock: the list of children. */
-void ipc__tree_add(struct ipc__family_tree *tree, ipc_process *process);
-void ipc__tree_remove(struct ipc__family_tree *tree, ipc_process *process);
+void ipc__tree_add(struct ipc__tree *tree, struct ipc__child *child);
+void ipc__tree_remove(struct ipc__tree *tree, struct ipc__child *child);
 
-/* In a new child: who it is and whose. */
-void ipc__tree_begin(ipc_process *self, const char *parent_name,
-                     int parent_pid);
+/* In a new child: who it is and whose.  child is its starter's record of it,
+ * and becomes its own record of itself. */
+void ipc__tree_begin(struct ipc__child *child, const char *parent_name);
 
 /* End and join the children, as at the end of any process: daemons first. */
 void ipc__tree_end(void);
@@ -65,7 +82,10 @@ void ipc__tree_end(void);
 int ipc__tree_end_at_exit(void);
 
 /* With the tree's lock: take the exit status if the child has ended. */
-void ipc__process_reap(struct ipc__family_tree *tree, ipc_process *process);
+void ipc__child_reap(struct ipc__tree *tree, struct ipc__child *child);
+
+/* Wait for its end, with ipc_process_join()'s results. */
+int ipc__child_join(struct ipc__child *child, ipc_deadline deadline);
 
 /* Kill the calling process by SIGKILL when the process parent_pid, its
  * parent, is gone.  Returns 0 or a negative errno. */

@@ -1,10 +1,11 @@
 /* The process object: describe, join, ask, signal, close.
  *
  * State
- *   state_     READY -> RUNNING (start.c) -> ENDED.  ENDED is stored with
- *              release after exitcode_; readers load it with acquire.
- *   reaping    under the tree's lock, so that of several joiners one takes
- *              the status from the kernel and all find it.
+ *   child->running   1 from the start (start.c) until the status was taken,
+ *                    or taken by somebody else.  0 is stored with release
+ *                    after exitcode and lost; readers load it with acquire.
+ *   reaping          under the tree's lock, so that of several joiners one
+ *                    takes the status from the kernel and all find it.
  *
  * Death
  *   Nothing here is shared but the start block, which the child writes. */
@@ -46,7 +47,6 @@ static int copy_argument(ipc_process *process)
 
 static int init(ipc_process *process, const ipc_process_options *options)
 {
-    process->fd_ = -1;
     int rc = ipc__options_read(&process->options_, sizeof process->options_,
                                options);
     if (rc != 0) {
@@ -59,7 +59,7 @@ static int init(ipc_process *process, const ipc_process_options *options)
     process->options_.name = NULL; /* the copy counts */
     if (rc == 0)
         rc = copy_argument(process);
-    process->exitcode_ = rc; /* start() reports it again */
+    process->error_ = rc; /* start() reports it again */
     process->state_ = IPC__PROCESS_READY;
     return rc;
 }
@@ -81,14 +81,14 @@ int ipc_process_init_ops(ipc_process *process, const ipc_process_ops *ops,
     int rc = init(process, options);
     if (rc == 0 && (ops->run == NULL || process->arg_copy_ != NULL)) {
         rc = ipc__fail(-EINVAL, "process ops without run");
-        process->exitcode_ = rc;
+        process->error_ = rc;
     }
     return rc;
 }
 
 static int check_ready(const ipc_process *process)
 {
-    return process->state_ == IPC__PROCESS_READY
+    return process->child_ == NULL
                ? 0
                : ipc__fail(-EBUSY, "%s was started", process->name_);
 }
@@ -111,111 +111,111 @@ int ipc_process_set_daemon(ipc_process *process, bool daemon)
 
 /* ---- how it ended ---- */
 
-static void set_ended(ipc_process *process, int exitcode)
+static void set_ended(struct ipc__child *child, int exitcode)
 {
-    process->exitcode_ = exitcode;
-    store_release(&process->state_, IPC__PROCESS_ENDED);
+    child->exitcode = exitcode;
+    store_release(&child->running, 0);
 }
 
 /* Somebody else took the status.  A child that ended by itself has left its
  * exit code; how it was killed nobody can tell any more. */
-static void set_ended_lost(ipc_process *process)
+static void set_ended_lost(struct ipc__child *child)
 {
-    const struct ipc__start *start = process->start_;
-    if (start != NULL && load_acquire(&start->state) == IPC__START_EXITING) {
-        set_ended(process, start->code);
-        return;
-    }
-    process->flags_ |= IPC__PROCESS_LOST;
-    set_ended(process, 0);
+    const struct ipc__start *start = child->start;
+    child->lost =
+        start == NULL || load_acquire(&start->state) != IPC__START_EXITING;
+    set_ended(child, child->lost ? 0 : start->code);
 }
 
-void ipc__process_reap(struct ipc__family_tree *tree, ipc_process *process)
+void ipc__child_reap(struct ipc__tree *tree, struct ipc__child *child)
 {
     siginfo_t info = {.si_pid = 0};
-    if (process->state_ != IPC__PROCESS_RUNNING)
+    if (!child->running)
         return;
     int rc;
     do {
-        rc = waitid(P_PIDFD, (id_t)process->fd_, &info, WEXITED | WNOHANG);
+        rc = waitid(P_PIDFD, (id_t)child->fd, &info, WEXITED | WNOHANG);
     } while (rc != 0 && errno == EINTR);
     if (rc == 0 && info.si_pid == 0)
         return; /* it runs */
     if (rc != 0)
-        set_ended_lost(process);
+        set_ended_lost(child);
     else if (info.si_code == CLD_EXITED)
-        set_ended(process, info.si_status);
+        set_ended(child, info.si_status);
     else
-        set_ended(process, -info.si_status);
-    ipc__tree_remove(tree, process);
+        set_ended(child, -info.si_status);
+    ipc__tree_remove(tree, child);
 }
 
-/* May this process ask about that one?  0 or why not. */
-static int check_started(const ipc_process *process)
-{
-    const uint32_t state = load_acquire(&process->state_);
-    if (state == IPC__PROCESS_NONE || state == IPC__PROCESS_READY)
-        return ipc__fail(-EINVAL, "%s was not started",
-                         process->name_[0] != '\0' ? process->name_
-                                                   : "the process");
-    if ((process->flags_ & IPC__PROCESS_SELF) == 0 &&
-        process->owner_pid_ != getpid())
-        return ipc__fail(-ECHILD, "%s was started by pid %d, this is pid %d",
-                         process->name_, (int)process->owner_pid_,
-                         (int)getpid());
-    return 0;
-}
-
-/* Sleep until a child has ended, leaving its status to ipc__process_reap().
+/* Sleep until it has ended, leaving a child's status to ipc__child_reap().
  * Without a deadline this is one blocking system call. */
-static int wait_end(const ipc_process *process, ipc_deadline deadline)
+static int wait_end(const struct ipc__child *child, ipc_deadline deadline)
 {
-    if (deadline != IPC_TIME_FOREVER ||
-        (process->flags_ & IPC__PROCESS_PARENT) != 0)
-        return ipc__pidfd_wait(process->fd_, deadline);
+    if (deadline != IPC_TIME_FOREVER || child->relation != IPC__CHILD)
+        return ipc__pidfd_wait(child->fd, deadline);
     siginfo_t info;
     for (;;) {
-        if (waitid(P_PIDFD, (id_t)process->fd_, &info, WEXITED | WNOWAIT) == 0)
+        if (waitid(P_PIDFD, (id_t)child->fd, &info, WEXITED | WNOWAIT) == 0)
             return 0;
         if (errno == ECHILD) /* reaped by another joiner, or by a stranger */
-            return ipc__pidfd_wait(process->fd_, deadline);
+            return ipc__pidfd_wait(child->fd, deadline);
         if (errno != EINTR)
             return -errno;
     }
 }
 
-static void collect(ipc_process *process)
+static void collect(struct ipc__child *child)
 {
-    struct ipc__family_tree *tree = ipc__tree();
+    struct ipc__tree *tree = ipc__tree();
     ipc__private_lock(&tree->lock);
-    if ((process->flags_ & IPC__PROCESS_PARENT) != 0) {
-        process->flags_ |= IPC__PROCESS_LOST;
-        set_ended(process, 0);
+    if (child->relation == IPC__CHILD) {
+        ipc__child_reap(tree, child);
     } else {
-        ipc__process_reap(tree, process);
+        child->lost = true;
+        set_ended(child, 0);
     }
     ipc__private_unlock(&tree->lock);
 }
 
-static int join(ipc_process *process, ipc_deadline deadline)
+int ipc__child_join(struct ipc__child *child, ipc_deadline deadline)
 {
-    int rc = check_started(process);
-    if (rc != 0)
-        return rc;
-    if ((process->flags_ & IPC__PROCESS_SELF) != 0)
-        return ipc__fail(-EDEADLK, "%s cannot join itself", process->name_);
-    if (load_acquire(&process->state_) == IPC__PROCESS_ENDED)
+    if (child->relation == IPC__SELF)
+        return ipc__fail(-EDEADLK, "%s cannot join itself", child->name);
+    if (!load_acquire(&child->running))
         return 0;
-    if (process->fd_ < 0)
-        return ipc__fail(process->fd_, "%s has no descriptor", process->name_);
-    rc = wait_end(process, deadline);
+    if (child->fd < 0)
+        return ipc__fail(child->fd, "%s has no descriptor", child->name);
+    const int rc = wait_end(child, deadline);
     if (rc == 0)
-        collect(process);
+        collect(child);
     else if (rc == -ETIMEDOUT)
-        rc = ipc__fail(deadline == IPC_TIME_NOW ? -EAGAIN : rc,
-                       "%s (pid %d) is running", process->name_,
-                       (int)process->pid_);
+        return ipc__fail(deadline == IPC_TIME_NOW ? -EAGAIN : rc,
+                         "%s (pid %d) is running", child->name,
+                         (int)child->pid);
     return rc;
+}
+
+/* The record of a started process that this process may ask about, or why
+ * not. */
+static int get_child(const ipc_process *process, struct ipc__child **out)
+{
+    struct ipc__child *child = process->child_;
+    if (process->state_ != IPC__PROCESS_READY || child == NULL)
+        return ipc__fail(-EINVAL, "%s was not started",
+                         process->name_[0] != '\0' ? process->name_
+                                                   : "the process");
+    if (child->starter != getpid())
+        return ipc__fail(-ECHILD, "%s was started by pid %d, this is pid %d",
+                         process->name_, (int)child->starter, (int)getpid());
+    *out = child;
+    return 0;
+}
+
+static int join(const ipc_process *process, ipc_deadline deadline)
+{
+    struct ipc__child *child = NULL;
+    const int rc = get_child(process, &child);
+    return rc != 0 ? rc : ipc__child_join(child, deadline);
 }
 
 int ipc_process_join(ipc_process *process)
@@ -246,11 +246,11 @@ int ipc_process_exitcode(ipc_process *process, int *out)
         return ipc__fail(-EAGAIN, "%s is running", process->name_);
     if (rc != 0)
         return rc;
-    if ((process->flags_ & IPC__PROCESS_LOST) != 0)
+    if (process->child_->lost)
         return ipc__fail(-ECHILD,
                          "%s has ended, and its status is not ours to know",
                          process->name_);
-    *out = process->exitcode_;
+    *out = process->child_->exitcode;
     return 0;
 }
 
@@ -258,19 +258,17 @@ int ipc_process_exitcode(ipc_process *process, int *out)
 
 int ipc_process_signal(ipc_process *process, int sig)
 {
-    int rc = check_started(process);
+    struct ipc__child *child = NULL;
+    int rc = get_child(process, &child);
     if (rc != 0)
         return rc;
-    if ((process->flags_ & IPC__PROCESS_SELF) != 0)
-        return kill(getpid(), sig) == 0 ? 0 : ipc__fail_plain(-errno);
-    if (load_acquire(&process->state_) == IPC__PROCESS_ENDED)
+    if (child->relation == IPC__SELF)
+        rc = kill(getpid(), sig) == 0 ? 0 : -errno;
+    else if (load_acquire(&child->running))
+        rc = ipc__pidfd_signal(child->fd, sig);
+    if (rc == 0 || rc == -ESRCH)
         return 0;
-    rc = ipc__pidfd_signal(process->fd_, sig);
-    if (rc == -ESRCH)
-        return 0;
-    return rc == 0 ? 0
-                   : ipc__fail(rc, "cannot send signal %d to %s", sig,
-                               process->name_);
+    return ipc__fail(rc, "cannot send signal %d to %s", sig, process->name_);
 }
 
 int ipc_process_terminate(ipc_process *process)
@@ -292,7 +290,7 @@ int ipc_process_interrupt(ipc_process *process)
 
 int ipc_process_pid(const ipc_process *process)
 {
-    return process->pid_;
+    return process->child_ != NULL ? process->child_->pid : 0;
 }
 
 const char *ipc_process_name(const ipc_process *process)
@@ -307,31 +305,31 @@ bool ipc_process_is_daemon(const ipc_process *process)
 
 int ipc_process_fd(const ipc_process *process)
 {
-    const int rc = check_started(process);
+    struct ipc__child *child = NULL;
+    const int rc = get_child(process, &child);
     if (rc != 0)
         return rc;
-    return process->fd_ >= 0
-               ? process->fd_
+    return child->fd >= 0
+               ? child->fd
                : ipc__fail(-EINVAL, "%s has no sentinel", process->name_);
 }
 
 int ipc_process_close(ipc_process *process)
 {
-    const uint32_t state = load_acquire(&process->state_);
-    if (state == IPC__PROCESS_NONE)
+    struct ipc__child *child = process->child_;
+    if (process->state_ != IPC__PROCESS_READY)
         return 0;
-    if ((process->flags_ & (IPC__PROCESS_SELF | IPC__PROCESS_PARENT)) != 0)
+    if (child != NULL && child->relation != IPC__CHILD)
         return ipc__fail(-EINVAL, "%s is not a child", process->name_);
-    const bool ours = process->owner_pid_ == getpid();
-    if (state != IPC__PROCESS_READY && ours) {
-        if (join(process, IPC_TIME_NOW) == -EAGAIN)
+    if (child != NULL && child->starter == getpid()) {
+        if (ipc__child_join(child, IPC_TIME_NOW) == -EAGAIN)
             return ipc__fail(-EBUSY, "%s (pid %d) is running", process->name_,
-                             (int)process->pid_);
-        close(process->fd_); /* a child of ours has closed its copy at start */
-        (void)ipc_shared_free(process->start_);
+                             (int)child->pid);
+        close(child->fd); /* in a child of ours that was done at its start */
+        (void)ipc_shared_free(child->start);
     }
+    free(child);
     free(process->arg_copy_);
     memset(process, 0, sizeof *process);
-    process->fd_ = -1;
     return 0;
 }

@@ -104,11 +104,11 @@ static void report(struct ipc__start *start, enum ipc__start_state state)
  * run by now. */
 static void end_child(int code, void *arg)
 {
-    const ipc_process *self = arg;
+    struct ipc__start *start = arg;
     ipc__tree_end();
     (void)fflush(NULL);
-    self->start_->code = code & 0xff;
-    store_release(&self->start_->state, IPC__START_EXITING);
+    start->code = code & 0xff;
+    store_release(&start->state, IPC__START_EXITING);
     _exit(code);
 }
 
@@ -126,30 +126,28 @@ static int run(ipc_process *self)
     return code;
 }
 
-struct origin {
-    const char *name; /* of the starter */
-    int pid;
-    ipc_process *siblings; /* their pidfds are the starter's, not ours */
-};
-
-static _Noreturn void be_child(ipc_process *self, const struct origin *origin)
+/* siblings: children of the starter, whose pidfds are not ours. */
+static _Noreturn void be_child(struct ipc__child *child,
+                               const char *parent_name,
+                               const struct ipc__child *siblings)
 {
-    for (ipc_process *sibling = origin->siblings; sibling != NULL;
-         sibling = sibling->next_)
-        close(sibling->fd_);
-    ipc__tree_begin(self, origin->name, origin->pid);
-    (void)prctl(PR_SET_NAME, self->name_);
+    const int parent_pid = child->starter;
+    struct ipc__start *start = child->start;
+    for (; siblings != NULL; siblings = siblings->next)
+        close(siblings->fd);
+    ipc__tree_begin(child, parent_name);
+    (void)prctl(PR_SET_NAME, child->name);
 
-    if (needs_setup(&self->options_)) {
-        const int rc = set_up(self, origin->pid);
-        self->start_->error = rc;
-        report(self->start_, rc == 0 ? IPC__START_RUNNING : IPC__START_FAILED);
+    if (needs_setup(&child->process->options_)) {
+        const int rc = set_up(child->process, parent_pid);
+        start->error = rc;
+        report(start, rc == 0 ? IPC__START_RUNNING : IPC__START_FAILED);
         if (rc != 0)
             _exit(1);
     }
-    if (on_exit(end_child, self) != 0)
+    if (on_exit(end_child, start) != 0)
         _exit(1);
-    exit(run(self));
+    exit(run(child->process));
 }
 
 /* ---- the starter ---- */
@@ -196,94 +194,106 @@ static void undo_child(pid_t pid)
 }
 
 /* With the tree's lock. */
-static int fork_child(struct ipc__family_tree *tree, ipc_process *process,
+static int fork_child(struct ipc__tree *tree, struct ipc__child *child,
                       const char *own_name)
 {
-    const struct origin origin = {own_name, getpid(), tree->first};
     const int place = keep_place();
     if (place < 0)
         return place;
+    const struct ipc__child *siblings = tree->first;
     const pid_t pid = fork_patiently();
     const int error = errno;
     close(place);
     if (pid == 0)
-        be_child(process, &origin);
+        be_child(child, own_name, siblings);
     if (pid < 0)
-        return ipc__fail(-error, "cannot fork %s: %s", process->name_,
+        return ipc__fail(-error, "cannot fork %s: %s", child->name,
                          strerrordesc_np(error));
-    const int fd = ipc__pidfd_open(pid);
-    if (fd < 0) {
+    child->fd = ipc__pidfd_open(pid);
+    if (child->fd < 0) {
         undo_child(pid);
-        return ipc__fail(fd, "no file descriptor for a pidfd");
+        return ipc__fail(child->fd, "no file descriptor for a pidfd");
     }
-    process->pid_ = pid;
-    process->fd_ = fd;
-    process->owner_pid_ = origin.pid;
-    process->state_ = IPC__PROCESS_RUNNING;
-    ipc__tree_add(tree, process);
+    child->pid = pid;
+    child->running = 1;
+    ipc__tree_add(tree, child);
     return 0;
 }
 
-/* Wait until the child has set itself up.  0, or what it failed with. */
-static int await_setup(ipc_process *process)
+/* Wait until the child has set itself up.  0, or what it failed with, and
+ * then it has ended. */
+static int await_setup(struct ipc__child *child)
 {
-    const struct ipc__start *start = process->start_;
+    const struct ipc__start *start = child->start;
     uint32_t state;
     while ((state = load_acquire(&start->state)) == IPC__START_BEGUN)
         if (ipc__sleep(&start->state, state, NULL, 0, IPC_TIME_FOREVER) &&
-            ipc__pidfd_wait(process->fd_, IPC_TIME_NOW) == 0)
+            ipc__pidfd_wait(child->fd, IPC_TIME_NOW) == 0)
             return 0; /* it was killed: join will tell */
     if (state != IPC__START_FAILED)
         return 0;
     const int rc = start->error;
-    (void)ipc_process_join(process);
-    close(process->fd_);
-    process->fd_ = -1;
-    process->pid_ = 0;
-    (void)ipc_shared_free(process->start_);
-    process->start_ = NULL;
-    process->state_ = IPC__PROCESS_READY;
-    return ipc__fail(rc, "%s could not be set up: %s", process->name_,
+    (void)ipc__child_join(child, IPC_TIME_FOREVER);
+    close(child->fd);
+    return ipc__fail(rc, "%s could not be set up: %s", child->name,
                      strerrordesc_np(-rc));
 }
 
-static int check_startable(const ipc_process *process)
+static int start_child(struct ipc__child *child)
 {
-    if (process->state_ == IPC__PROCESS_NONE)
-        return ipc__fail(-EINVAL, "the process was not init'ed");
-    if (process->state_ != IPC__PROCESS_READY)
-        return ipc__fail(-EALREADY, "%s was started", process->name_);
-    return process->exitcode_ != 0
-               ? ipc__fail(process->exitcode_, "the process's init had failed")
-               : 0;
-}
-
-int ipc_process_start(ipc_process *process)
-{
-    int rc = check_startable(process);
-    if (rc == 0)
-        rc = ipc__tree_end_at_exit();
-    const ipc_process *own = rc == 0 ? ipc_current_process() : NULL;
-    if (rc == 0 && own == NULL)
-        rc = ipc__fail(-ENOSYS, "the kernel lacks MADV_WIPEONFORK");
-    if (rc != 0)
-        return rc;
-    process->start_ = ipc_shared_alloc(sizeof *process->start_);
-    if (process->start_ == NULL)
-        return -ENOMEM;
-
-    struct ipc__family_tree *tree = ipc__tree();
+    struct ipc__tree *tree = ipc__tree();
+    ipc_process *process = child->process;
     flush_streams();
     ipc__private_lock(&tree->lock);
     if (process->name_[0] == '\0')
         snprintf(process->name_, sizeof process->name_, "Process-%u",
                  ++tree->named);
-    rc = fork_child(tree, process, own->name_);
+    memcpy(child->name, process->name_, sizeof child->name);
+    const int rc = fork_child(tree, child, tree->current->name_);
     ipc__private_unlock(&tree->lock);
-    if (rc != 0) {
-        (void)ipc_shared_free(process->start_);
-        process->start_ = NULL;
-        return rc;
+    return rc == 0 && needs_setup(&process->options_) ? await_setup(child) : rc;
+}
+
+static int new_child(ipc_process *process, struct ipc__child **out)
+{
+    struct ipc__child *child = calloc(1, sizeof *child);
+    if (child == NULL)
+        return ipc__fail(-ENOMEM, "no memory to start a process");
+    child->start = ipc_shared_alloc(sizeof *child->start);
+    if (child->start == NULL) {
+        free(child);
+        return -ENOMEM;
     }
-    return needs_setup(&process->options_) ? await_setup(process) : 0;
+    child->process = process;
+    child->daemon = process->options_.daemon;
+    child->starter = getpid();
+    *out = child;
+    return 0;
+}
+
+int ipc_process_start(ipc_process *process)
+{
+    struct ipc__child *child = NULL;
+    if (process->state_ != IPC__PROCESS_READY)
+        return ipc__fail(-EINVAL, "the process was not init'ed");
+    if (process->child_ != NULL)
+        return ipc__fail(-EALREADY, "%s was started", process->name_);
+    if (process->error_ != 0)
+        return ipc__fail(process->error_, "the process's init had failed");
+    if (ipc_current_process() == NULL)
+        return ipc__fail(-ENOSYS, "the kernel lacks MADV_WIPEONFORK");
+
+    int rc = ipc__tree_end_at_exit();
+    if (rc == 0)
+        rc = new_child(process, &child);
+    if (rc != 0)
+        return rc;
+    process->child_ = child; /* before the fork: the child has it too */
+    rc = start_child(child);
+    if (rc != 0) {
+        process->child_ = NULL;
+        (void)ipc_shared_free(child->start);
+        free(child);
+    }
+    return rc;
 }

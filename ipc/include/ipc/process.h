@@ -7,7 +7,8 @@
  *     }
  *
  *     ipc_process p;
- *     ipc_process_init(&p, hello, "world", NULL);
+ *     char name[] = "world";
+ *     ipc_process_init(&p, hello, name, NULL);
  *     if (ipc_process_start(&p) == 0)
  *         ipc_process_join(&p);
  *     ipc_process_close(&p);
@@ -111,7 +112,10 @@ typedef struct ipc_process_options {
         sizeof(ipc_process_options), false, NULL, 0, NULL, 0, 0, NULL, 0       \
     }
 
-/* The fields are shown so that it can be embedded; use the functions. */
+/* The fields are shown so that it can be embedded; use the functions.  It has
+ * to stay where it is while the program uses it, but need not outlive that: a
+ * process whose object was a variable of main() is joined, or terminated, all
+ * the same when main() has returned. */
 struct ipc_process {
     const ipc_process_ops *ops_;
     int (*target_)(void *arg);
@@ -119,14 +123,9 @@ struct ipc_process {
     void *arg_copy_;
     ipc_process_options options_;
     char name_[32];
-    ipc_process *next_, **link_; /* in the list of children */
-    uint32_t state_;
-    int32_t owner_pid_; /* who started it */
-    int32_t pid_;
-    int32_t fd_;       /* pidfd */
-    int32_t exitcode_; /* once ended */
-    uint32_t flags_;
-    struct ipc__start *start_; /* what the child reports, in family memory */
+    int32_t error_;             /* what init failed with */
+    uint32_t state_;            /* 0: not init'ed */
+    struct ipc__child *child_;  /* once started: what the library knows */
     uint64_t reserved_[4];
 };
 

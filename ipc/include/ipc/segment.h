@@ -77,9 +77,8 @@ ipc_segment_open_or_create(const char *name, size_t size,
                            const ipc_segment_options *options,
                            ipc_segment **out) IPC_NONNULL(1, 4);
 
-/* Unmap it.  The name stays.  No pointer into it, no lock in it may be in use
- * by this process any more: -EBUSY if the calling thread holds one of the
- * segment's locks is *not* detected.  NULL is fine. */
+/* Unmap it; the name stays.  No pointer into it may be used by this process
+ * any more, and none of its threads may hold a lock in it.  NULL is fine. */
 IPC_API int ipc_segment_close(ipc_segment *segment);
 
 /* Remove the name.  Those who have it mapped keep it; the next create makes a
