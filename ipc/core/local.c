@@ -5,13 +5,10 @@
 
 #include "base/atomic.h"
 
-#define GENERATION_ONE ((uint64_t)1 << 32)
-
 union ipc__local_page ipc__local_page __attribute__((aligned(IPC_PAGE_MAX)));
 
-/* In ordinary memory, so that a child goes on from its parent's count and
- * never takes a number that its parent's threads have seen. */
-static uint64_t generation;
+/* The last epoch.  In ordinary memory, so that a child goes on counting. */
+static uint64_t last_epoch;
 static uint32_t armed;
 
 int ipc__wipe_on_fork(void *pages, size_t size)
@@ -31,13 +28,14 @@ uint64_t ipc__local_epoch(void)
             return 0;
         store_release(&armed, 1);
     }
-    epoch = add_relaxed(&generation, GENERATION_ONE) + GENERATION_ONE;
-    (void)cas64_relaxed(&ipc__local.epoch, 0, epoch);
+    epoch = add_relaxed(&last_epoch, 1) + 1;
+    (void)cas64_relaxed(&ipc__local.process, 0, epoch);
+    (void)cas64_release(&ipc__local.epoch, 0, epoch);
     return load_acquire(&ipc__local.epoch);
 }
 
 void ipc__local_regions_changed(void)
 {
     (void)ipc__local_epoch();
-    add_release(&ipc__local.epoch, 1);
+    store_release(&ipc__local.epoch, add_relaxed(&last_epoch, 1) + 1);
 }

@@ -18,11 +18,11 @@
 #endif
 
 struct ipc__local {
-    /* High half: which process this is, counted along the line of forks.  Low
-     * half: how often the set of mapped regions has changed.  Never 0 once
-     * the process has used the library.  Threads compare it with what they
-     * saw last. */
+    /* Changes when the process does (it is 0 in a child, which then takes a
+     * number that no thread of its parent has seen), and when the set of
+     * mapped regions does.  Threads compare it with what they saw last. */
     uint64_t epoch;
+    uint64_t process;       /* its first epoch; 0: nothing here is ours yet */
     uint64_t pid_namespace; /* inode, or 0 when unknown */
     uint32_t region_lock;   /* see region.c */
 };
@@ -45,7 +45,7 @@ int ipc__wipe_on_fork(void *pages, size_t size);
  * cannot wipe pages. */
 uint64_t ipc__local_epoch(void);
 
-/* Tell all threads that the set of regions has changed. */
+/* Tell all threads that the set of regions has changed.  Under region_lock. */
 void ipc__local_regions_changed(void);
 
 #endif

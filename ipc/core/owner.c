@@ -103,11 +103,13 @@ int ipc__owner_acquire(uint64_t *word, int64_t *since, ipc_deadline deadline,
 
         if (deadline == IPC_TIME_NOW)
             return -EAGAIN;
-        if (ipc_time_left(deadline) == 0)
-            return -ETIMEDOUT;
+        /* Also before giving up: the wake-up that came to us, and found the
+         * word taken again, was meant for others too. */
         if ((low & FUTEX_BIT_WAITERS) == 0 &&
             !cas64_relaxed(word, now, now | FUTEX_BIT_WAITERS))
             continue;
+        if (ipc_time_left(deadline) == 0)
+            return -ETIMEDOUT;
         keep = FUTEX_BIT_WAITERS;
         ipc__owner_note_since(since);
         thorough = sleep_on(word, now | FUTEX_BIT_WAITERS, &owner, deadline);

@@ -93,6 +93,7 @@ static void identify(struct ipc__region *family)
     ipc__self.id = (uint64_t)birth_of(ticks, count) << 32 | tid;
     ipc__self.robust = ipc__robust_list_usable ? robust_list() : NULL;
     ipc__self.pid = getpid();
+    ipc__self.process = ipc__local.process;
     if (load_relaxed(&ipc__local.pid_namespace) == 0)
         store_relaxed(&ipc__local.pid_namespace, ipc__proc_pid_namespace());
 }
@@ -214,11 +215,10 @@ int ipc__self_register(const void *address)
     const int rc = ipc__family(&family);
     if (rc != 0)
         return rc;
-    if (ipc__self.epoch >> 32 != epoch >> 32) {
+    if (ipc__self.process != ipc__local.process)
         identify(family); /* a new thread, or a new process */
-    } else {
+    else
         ipc__region_prune();
-    }
 
     uintptr_t lo;
     uintptr_t span;

@@ -26,8 +26,9 @@
 #include "core/region.h"
 
 struct ipc__self {
-    uint64_t epoch; /* the process's epoch for which the rest holds */
-    uintptr_t lo;   /* registered for addresses lo .. lo+span-1 */
+    uint64_t epoch;   /* the process's epoch for which lo and span hold */
+    uint64_t process; /* the process for which the rest holds */
+    uintptr_t lo;     /* registered for addresses lo .. lo+span-1 */
     uintptr_t span;
     uint64_t id;
     struct robust_list_head *robust; /* NULL: the kernel's list is no use */

@@ -207,12 +207,10 @@ int ipc__region_add(struct ipc__region *region, size_t size)
     if (e != NULL) {
         e->pid = getpid();
         store_release(&e->range, pack(region, size)); /* [add→find] */
+        ipc__local_regions_changed();
     }
     ipc__private_unlock(&ipc__local.region_lock);
-    if (e == NULL)
-        return -ENOMEM;
-    ipc__local_regions_changed();
-    return 0;
+    return e != NULL ? 0 : -ENOMEM;
 }
 
 static struct entry *entry_of(const struct ipc__region *region)

@@ -47,6 +47,7 @@
 #include "core/family.h"
 #include "core/guard.h"
 #include "core/peers.h"
+#include "memory/shared.h"
 
 #define PAGE         ((size_t)4096)
 #define CHUNK        ((size_t)64 << 10)
@@ -435,25 +436,27 @@ static uint32_t class_of(size_t size)
     return class;
 }
 
-void *ipc_shared_alloc(size_t size)
+int ipc__shared_alloc(size_t size, void **out)
 {
     struct heap heap;
-    void *memory = NULL;
     int rc = get_heap(&heap);
     if (rc != 0)
-        return NULL;
-    if (size == 0 || size > (size_t)heap.count * CHUNK) {
-        (void)ipc__fail(-EINVAL,
-                        "family memory: %zu bytes asked for, %zu is "
-                        "the most",
-                        size, (size_t)heap.count * CHUNK);
-        return NULL;
-    }
-    rc = size <= SMALL_MAX ? alloc_small(&heap, class_of(size), &memory)
-                           : alloc_large(&heap, size, &memory);
-    if (rc == -ENOMEM)
-        (void)ipc__fail(rc, "family memory: no room for %zu bytes", size);
-    return rc == 0 ? memory : NULL;
+        return rc;
+    if (size == 0 || size > (size_t)heap.count * CHUNK)
+        return ipc__fail(-EINVAL,
+                         "family memory: %zu bytes asked for, %zu is the most",
+                         size, (size_t)heap.count * CHUNK);
+    rc = size <= SMALL_MAX ? alloc_small(&heap, class_of(size), out)
+                           : alloc_large(&heap, size, out);
+    return rc != -ENOMEM
+               ? rc
+               : ipc__fail(rc, "family memory: no room for %zu bytes", size);
+}
+
+void *ipc_shared_alloc(size_t size)
+{
+    void *memory;
+    return ipc__shared_alloc(size, &memory) == 0 ? memory : NULL;
 }
 
 /* ---- free ---- */

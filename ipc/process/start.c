@@ -34,6 +34,7 @@
 #include "core/waiting.h"
 #include "kernel/futex.h"
 #include "kernel/pidfd.h"
+#include "memory/shared.h"
 #include "process/internal.h"
 
 #define FORK_PATIENCE_NS ((int64_t)100 * 1000 * 1000)
@@ -256,14 +257,16 @@ static int start_child(struct ipc__child *child)
 
 static int new_child(ipc_process *process, struct ipc__child **out)
 {
+    void *start;
     struct ipc__child *child = calloc(1, sizeof *child);
     if (child == NULL)
         return ipc__fail(-ENOMEM, "no memory to start a process");
-    child->start = ipc_shared_alloc(sizeof *child->start);
-    if (child->start == NULL) {
+    const int rc = ipc__shared_alloc(sizeof *child->start, &start);
+    if (rc != 0) {
         free(child);
-        return -ENOMEM;
+        return rc;
     }
+    child->start = start;
     child->process = process;
     child->daemon = process->options_.daemon;
     child->starter = getpid();

@@ -66,6 +66,9 @@ static NO_SANITIZER int watcher(void *unused)
 
 int ipc__watch_parent(int parent_pid)
 {
+    if (getppid() == 0)
+        return ipc__fail(-EXDEV, "the daemon's parent is in another pid "
+                                 "namespace");
     const int fd = ipc__pidfd_open(parent_pid);
     if (fd < 0 && fd != -ESRCH)
         return ipc__fail(fd, "the daemon cannot watch its parent");

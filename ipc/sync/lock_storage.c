@@ -10,20 +10,20 @@
 #include "core/error.h"
 #include "core/region.h"
 #include "memory/named.h"
+#include "memory/shared.h"
 
 /* ---- family memory ---- */
 
 int ipc_lock_new(const ipc_lock_options *options, ipc_lock **out)
 {
     ipc_lock made;
-    const int rc = ipc_lock_init(&made, options);
+    void *lock;
+    int rc = ipc_lock_init(&made, options);
+    if (rc == 0)
+        rc = ipc__shared_alloc(sizeof made, &lock);
     if (rc != 0)
         return rc;
-    ipc_lock *lock = ipc_shared_alloc(sizeof *lock);
-    if (lock == NULL)
-        return -ENOMEM;
-    *lock = made;
-    *out = lock;
+    *out = memcpy(lock, &made, sizeof made);
     return 0;
 }
 
@@ -36,14 +36,13 @@ int ipc_lock_free(ipc_lock *lock)
 int ipc_rlock_new(const ipc_lock_options *options, ipc_rlock **out)
 {
     ipc_rlock made;
-    const int rc = ipc_rlock_init(&made, options);
+    void *rlock;
+    int rc = ipc_rlock_init(&made, options);
+    if (rc == 0)
+        rc = ipc__shared_alloc(sizeof made, &rlock);
     if (rc != 0)
         return rc;
-    ipc_rlock *rlock = ipc_shared_alloc(sizeof *rlock);
-    if (rlock == NULL)
-        return -ENOMEM;
-    *rlock = made;
-    *out = rlock;
+    *out = memcpy(rlock, &made, sizeof made);
     return 0;
 }
 
