@@ -5,8 +5,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define likely(x)       __builtin_expect(!!(x), 1)
-#define unlikely(x)     __builtin_expect(!!(x), 0)
+#define likely(x)   __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+/* Keeps a slow path, and what it needs, out of the fast one. */
+#define SLOW_PATH __attribute__((noinline, cold))
+
 #define array_length(a) (sizeof(a) / sizeof((a)[0]))
 
 /* unit is a power of two. */

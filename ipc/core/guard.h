@@ -27,10 +27,9 @@ int ipc__guard_lock_slow(struct ipc__guard *guard, void (*recover)(void *),
 static inline int ipc__guard_lock(struct ipc__guard *guard,
                                   void (*recover)(void *), void *arg)
 {
-    const uint64_t id = ipc__self_id(guard);
-    if (likely(id != 0)) {
+    if (ipc__self_is_ready(guard)) {
         ipc__pending_set(&guard->word);
-        if (likely(ipc__owner_try(&guard->word, id)))
+        if (ipc__owner_try(&guard->word, ipc__self.id))
             return 0;
     }
     return ipc__guard_lock_slow(guard, recover, arg);

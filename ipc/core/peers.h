@@ -38,15 +38,20 @@ struct ipc__self {
 extern __thread struct ipc__self ipc__self
     __attribute__((visibility("hidden"), tls_model("initial-exec")));
 
-/* The identity of the calling thread, for owning something at address.
- * Returns 0 when ipc__self_register() has to be called. */
-static inline uint64_t ipc__self_id(const void *address)
+/* Is ipc__self.id the calling thread's?  It is not in a new thread, nor in a
+ * forked child, before ipc__self_register(). */
+static inline bool ipc__self_is_known(void)
 {
-    const struct ipc__self *self = &ipc__self;
-    if (likely(self->epoch == load_relaxed(&ipc__local.epoch) &&
-               (uintptr_t)address - self->lo < self->span))
-        return self->id;
-    return 0;
+    return likely(ipc__self.process == load_relaxed(&ipc__local.process)) &&
+           likely(ipc__self.id != 0);
+}
+
+/* The same, and may it own something at address?  If not:
+ * ipc__self_register(). */
+static inline bool ipc__self_is_ready(const void *address)
+{
+    return likely(ipc__self.epoch == load_relaxed(&ipc__local.epoch)) &&
+           likely((uintptr_t)address - ipc__self.lo < ipc__self.span);
 }
 
 /* Make the calling thread known where address lies.  Returns 0, -EXDEV when

@@ -10,11 +10,24 @@
 
 #define US_PER_S 1000000
 
-static const char *const words[] = {
-    [IPC__FILE_FREE] = "ipc-lock free",
-    [IPC__FILE_HELD] = "ipc-lock held",
-    [IPC__FILE_REPAIR] = "ipc-lock repair",
-    [IPC__FILE_LOST] = "ipc-lock lost",
+static const char lines[][SIZE + 1] = {
+    [IPC__FILE_FREE] = "ipc-lock free                                   "
+                       "               \n",
+    [IPC__FILE_HELD] = "ipc-lock held   pid         tid         since   "
+                       "       .000000 \n",
+    [IPC__FILE_REPAIR] = "ipc-lock repair pid         tid         since   "
+                         "       .000000 \n",
+    [IPC__FILE_LOST] = "ipc-lock lost                                   "
+                       "               \n",
+};
+
+/* Where the numbers end in the lines that have them. */
+enum {
+    WORD_END = 15,
+    PID_END = 27,
+    TID_END = 39,
+    S_END = 55,
+    US_END = 62
 };
 
 static bool names_owner(enum ipc__file_state state)
@@ -22,51 +35,37 @@ static bool names_owner(enum ipc__file_state state)
     return state == IPC__FILE_HELD || state == IPC__FILE_REPAIR;
 }
 
-/* By hand: printf and scanf take longer than all the rest of an acquire. */
+/* By hand: printf and scanf take longer than all the rest of an acquire.  All
+ * numbers fit: the kernel's largest pid has 7 digits, and 30 years are 9 digits
+ * of seconds. */
 
-static char *put_text(char *at, const char *text)
+static void put_number(char *end, uint32_t value)
 {
-    while (*text != '\0')
-        *at++ = *text++;
-    return at;
+    do {
+        *--end = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
 }
 
-static char *put_number(char *at, int64_t value, int min_digits)
+/* Up to max digits, over blanks. */
+static uint32_t get_number(const char *end, int max)
 {
-    char digits[20];
-    int n = 0;
-    for (; value > 0 || n < min_digits; value /= 10)
-        digits[n++] = (char)('0' + value % 10);
-    while (n > 0)
-        *at++ = digits[--n];
-    return at;
-}
-
-/* The number that follows prefix; 0 if it is not there. */
-static int64_t get_number(const char **at, const char *prefix, int max_digits)
-{
-    const size_t n = strlen(prefix);
-    if (strncmp(*at, prefix, n) != 0)
-        return 0;
-    int64_t value = 0;
-    for (*at += n; **at >= '0' && **at <= '9' && max_digits > 0; max_digits--)
-        value = value * 10 + (*(*at)++ - '0');
+    uint32_t value = 0;
+    for (const char *at = end - max; at < end; at++)
+        if (*at >= '0' && *at <= '9')
+            value = value * 10 + (uint32_t)(*at - '0');
     return value;
 }
 
 static void format(const struct ipc__file_record *record, char out[SIZE])
 {
-    memset(out, ' ', SIZE);
-    out[SIZE - 1] = '\n';
-    char *at = put_text(out, words[record->state]);
+    memcpy(out, lines[record->state], SIZE);
     if (!names_owner(record->state))
         return;
-    /* It fits: the kernel's largest pid has 7 digits, and the seconds have 9
-     * after 30 years. */
-    at = put_number(put_text(at, " pid="), record->pid, 1);
-    at = put_number(put_text(at, " tid="), record->tid, 1);
-    at = put_number(put_text(at, " since="), record->since_us / US_PER_S, 1);
-    put_number(put_text(at, "."), record->since_us % US_PER_S, 6);
+    put_number(out + PID_END, (uint32_t)record->pid);
+    put_number(out + TID_END, (uint32_t)record->tid);
+    put_number(out + S_END, (uint32_t)(record->since_us / US_PER_S));
+    put_number(out + US_END, (uint32_t)(record->since_us % US_PER_S));
 }
 
 static bool parse(const char text[SIZE], struct ipc__file_record *out)
@@ -75,22 +74,19 @@ static bool parse(const char text[SIZE], struct ipc__file_record *out)
     *out = (struct ipc__file_record){.state = IPC__FILE_FREE};
     if (memcmp(text, zeros, SIZE) == 0)
         return true;
-    if (text[SIZE - 1] != '\n')
-        return false;
 
-    /* Take what may be there; it is a record if we would write it so. */
-    for (int i = IPC__FILE_FREE; i <= IPC__FILE_LOST; i++) {
-        const size_t n = strlen(words[i]);
-        if (memcmp(text, words[i], n) == 0) {
-            const char *at = text + n;
-            out->state = (enum ipc__file_state)i;
-            out->pid = (int32_t)get_number(&at, " pid=", 7);
-            out->tid = (int32_t)get_number(&at, " tid=", 7);
-            out->since_us = get_number(&at, " since=", 9) * US_PER_S;
-            out->since_us += get_number(&at, ".", 6);
-            break;
-        }
+    int state = IPC__FILE_FREE;
+    while (memcmp(text, lines[state], WORD_END) != 0)
+        if (++state > IPC__FILE_LOST)
+            return false;
+    out->state = (enum ipc__file_state)state;
+    if (names_owner(out->state)) {
+        out->pid = (int32_t)get_number(text + PID_END, 7);
+        out->tid = (int32_t)get_number(text + TID_END, 7);
+        out->since_us = (int64_t)get_number(text + S_END, 9) * US_PER_S +
+                        get_number(text + US_END, 6);
     }
+    /* It is a record if we would write it so. */
     char again[SIZE];
     format(out, again);
     return memcmp(text, again, SIZE) == 0;

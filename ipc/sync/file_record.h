@@ -1,10 +1,8 @@
-/* The line of text at the start of a lock file.
- *
- * 64 bytes, padded with blanks and ended by a newline:
+/* The line of text at the start of a lock file, 64 bytes with its newline:
  *
  *     ipc-lock free
- *     ipc-lock held pid=4711 tid=4712 since=86.123456
- *     ipc-lock repair pid=4711 tid=4712 since=86.123456
+ *     ipc-lock held   pid    4711 tid    4712 since        86.123456
+ *     ipc-lock repair pid    4711 tid    4712 since        86.123456
  *     ipc-lock lost
  *
  * A file that is empty or holds 64 zero bytes is new, and free.  The time is

@@ -89,7 +89,7 @@ static int fail_not_mine(const ipc_lock *lock, const char *what)
 
 /* ---- acquire and release ---- */
 
-static int acquire_slow(ipc_lock *lock, ipc_deadline deadline)
+static SLOW_PATH int acquire_slow(ipc_lock *lock, ipc_deadline deadline)
 {
     uint64_t seen = 0;
     int rc = ipc__self_register(lock);
@@ -106,8 +106,8 @@ static int acquire_slow(ipc_lock *lock, ipc_deadline deadline)
 
 static inline int acquire(ipc_lock *lock, ipc_deadline deadline)
 {
-    const uint64_t id = ipc__self_id(lock);
-    if (likely(id != 0) && likely(ipc__owner_try(&lock->word_, id))) {
+    if (ipc__self_is_ready(lock) &&
+        ipc__owner_try(&lock->word_, ipc__self.id)) {
         store_relaxed(&lock->since_ns_, 0);
         return 0;
     }
@@ -130,13 +130,10 @@ int ipc_lock_acquire_until(ipc_lock *lock, ipc_deadline deadline)
     return acquire(lock, deadline > 0 ? deadline : 1);
 }
 
-static int release_slow(ipc_lock *lock)
+static SLOW_PATH int release_slow(ipc_lock *lock)
 {
-    const uint64_t id = ipc__self_id(lock);
     const uint64_t word = load_relaxed(&lock->word_);
-    if (id == 0 && ipc__self_register(lock) != 0)
-        return -EXDEV;
-    if ((word & IPC__OWNER_MASK) != ipc__self.id || (uint32_t)word == 0)
+    if (!ipc__self_is_known() || (word & IPC__OWNER_MASK) != ipc__self.id)
         return fail_not_mine(lock, "release");
     if ((word & FUTEX_BIT_OWNER_DIED) != 0)
         ipc__owner_give_up(&lock->word_);
@@ -148,9 +145,9 @@ static int release_slow(ipc_lock *lock)
 
 int ipc_lock_release(ipc_lock *lock)
 {
-    const uint64_t id = ipc__self_id(lock);
-    if (likely(id != 0) && likely(cas64_release(&lock->word_, id, 0)))
-        return 0;
+    if (ipc__self_is_known() &&
+        likely(cas64_release(&lock->word_, ipc__self.id, 0)))
+        return 0; /* [release→acquire] */
     return release_slow(lock);
 }
 
@@ -203,12 +200,8 @@ int ipc_lock_acquire_or_repair(ipc_lock *lock, ipc_deadline deadline,
 
 bool ipc_lock_is_mine(const ipc_lock *lock)
 {
-    const uint64_t word = load_relaxed(&lock->word_);
-    if ((uint32_t)word == 0 || (uint32_t)word == IPC__GIVEN_UP)
-        return false;
-    if (ipc__self_id(lock) == 0 && ipc__self_register(lock) != 0)
-        return false;
-    return (word & IPC__OWNER_MASK) == ipc__self.id;
+    return ipc__self_is_known() &&
+           (load_relaxed(&lock->word_) & IPC__OWNER_MASK) == ipc__self.id;
 }
 
 bool ipc_lock_is_held(const ipc_lock *lock)

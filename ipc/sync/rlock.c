@@ -44,10 +44,8 @@ static inline int acquired(ipc_rlock *rlock, int rc)
  * and leaves no error detail behind. */
 static inline bool is_mine(const ipc_rlock *rlock)
 {
-    const uint64_t id = ipc__self_id(rlock);
-    if (unlikely(id == 0))
-        return ipc_lock_is_mine(&rlock->lock_);
-    return (load_relaxed(&rlock->lock_.word_) & IPC__OWNER_MASK) == id;
+    return ipc__self_is_known() && (load_relaxed(&rlock->lock_.word_) &
+                                    IPC__OWNER_MASK) == ipc__self.id;
 }
 
 int ipc_rlock_acquire(ipc_rlock *rlock)
@@ -73,8 +71,7 @@ int ipc_rlock_acquire_until(ipc_rlock *rlock, ipc_deadline deadline)
 
 int ipc_rlock_release(ipc_rlock *rlock)
 {
-    if (unlikely(load_relaxed(&rlock->depth_) > 1) &&
-        ipc_lock_is_mine(&rlock->lock_)) {
+    if (unlikely(load_relaxed(&rlock->depth_) > 1) && is_mine(rlock)) {
         store_relaxed(&rlock->depth_, load_relaxed(&rlock->depth_) - 1);
         return 0;
     }
@@ -109,7 +106,7 @@ int ipc_rlock_owner(ipc_rlock *rlock, ipc_lock_holder *out)
 
 bool ipc_rlock_is_mine(const ipc_rlock *rlock)
 {
-    return ipc_lock_is_mine(&rlock->lock_);
+    return is_mine(rlock);
 }
 
 bool ipc_rlock_is_held(const ipc_rlock *rlock)
@@ -119,7 +116,7 @@ bool ipc_rlock_is_held(const ipc_rlock *rlock)
 
 uint32_t ipc_rlock_depth(const ipc_rlock *rlock)
 {
-    return ipc_lock_is_mine(&rlock->lock_) ? load_relaxed(&rlock->depth_) : 0;
+    return is_mine(rlock) ? load_relaxed(&rlock->depth_) : 0;
 }
 
 int ipc_rlock_init(ipc_rlock *rlock, const ipc_lock_options *options)
