@@ -4,6 +4,8 @@
 #include <poll.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <sys/ioctl.h>
 #include <time.h>
 
 #include "kernel/syscall.h"
@@ -14,6 +16,32 @@
 #ifndef SYS_pidfd_send_signal
 #    define SYS_pidfd_send_signal 424
 #endif
+
+/* The kernel's struct pidfd_info in its first version, which old headers
+ * lack. */
+struct pidfd_info_0 {
+    uint64_t mask;
+    uint64_t cgroup;
+    uint32_t ids[11];
+    int32_t exit_code;
+};
+
+#define PIDFD_GET_INFO_0  _IOWR(0xff, 11, struct pidfd_info_0)
+#define PIDFD_INFO_EXIT_0 ((uint64_t)1 << 3)
+
+_Static_assert(sizeof(struct pidfd_info_0) == 64, "PIDFD_INFO_SIZE_VER0");
+
+int ipc__pidfd_exit_status(int fd, int *status)
+{
+    struct pidfd_info_0 info = {.mask = PIDFD_INFO_EXIT_0};
+    const long rc = ipc__syscall3(SYS_ioctl, fd, PIDFD_GET_INFO_0, &info);
+    if (rc < 0)
+        return (int)rc;
+    if ((info.mask & PIDFD_INFO_EXIT_0) == 0)
+        return -EINVAL;
+    *status = info.exit_code;
+    return 0;
+}
 
 int ipc__pidfd_open(int pid)
 {

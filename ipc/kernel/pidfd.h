@@ -14,4 +14,8 @@ int ipc__pidfd_signal(int fd, int sig);
 /* Wait until it has ended.  Returns 0, -ETIMEDOUT, or a negative errno. */
 int ipc__pidfd_wait(int fd, ipc_deadline deadline);
 
+/* The wait status of a process that has ended and was waited for.  -ENOTTY,
+ * -EINVAL and the like before Linux 6.15. */
+int ipc__pidfd_exit_status(int fd, int *status);
+
 #endif

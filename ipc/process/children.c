@@ -69,43 +69,51 @@ void ipc__tree_remove(struct ipc__tree *tree, struct ipc__child *child)
 
 /* ---- who we are ---- */
 
-static void fill_relative(struct ipc__relative *relative, int relation,
-                          const char *name, int pid)
+/* The record of a relative that is not a child. */
+static void fill_record(struct ipc__child *record, int relation, int pid,
+                        ipc_process *object, const char name[32])
 {
-    snprintf(relative->process.name_, sizeof relative->process.name_, "%s",
-             name);
-    relative->process.state_ = IPC__PROCESS_READY;
-    relative->process.child_ = &relative->child;
-    relative->child.process = &relative->process;
-    memcpy(relative->child.name, relative->process.name_,
-           sizeof relative->child.name);
-    relative->child.relation = relation;
-    relative->child.running = 1;
-    relative->child.starter = getpid();
-    relative->child.pid = pid;
-    relative->child.fd = -1;
+    record->process = object;
+    memcpy(record->name, name, sizeof record->name);
+    record->relation = relation;
+    record->running = 1;
+    record->pid = pid;
+    record->fd = -1;
 }
 
-void ipc__tree_begin(struct ipc__child *child, const char *parent_name)
+/* The object of a relative that the program has none for. */
+static void fill_object(ipc_process *object, struct ipc__child *record)
+{
+    memcpy(object->name_, record->name, sizeof object->name_);
+    object->state_ = IPC__PROCESS_READY;
+    object->child_ = record;
+}
+
+void ipc__tree_begin(const struct ipc__child *origin, const char *parent_name)
 {
     struct ipc__tree *tree = ipc__tree();
-    fill_relative(&tree->parent, IPC__PARENT, parent_name, child->starter);
-    child->relation = IPC__SELF;
-    child->running = 1;
-    child->starter = getpid();
-    child->pid = getpid();
-    child->fd = -1;
-    tree->current = child->process;
+    const int pid = getpid();
+    fill_record(&tree->self, IPC__SELF, pid, origin->process, origin->name);
+    fill_record(&tree->parent, IPC__PARENT, origin->starter,
+                &tree->parent_object, parent_name);
+    fill_object(&tree->parent_object, &tree->parent);
+    tree->self.starter = pid;
+    tree->parent.starter = pid;
+    tree->origin = origin;
+    tree->current = origin->process;
     store_release(&tree->ready, 1);
 }
 
 /* A process that nobody of ours started. */
 static void fill_main(struct ipc__tree *tree)
 {
+    static const char name[32] = "MainProcess";
     ipc__private_lock(&tree->lock);
     if (!tree->ready) {
-        fill_relative(&tree->main, IPC__SELF, "MainProcess", getpid());
-        tree->current = &tree->main.process;
+        fill_record(&tree->self, IPC__SELF, getpid(), &tree->main_object, name);
+        fill_object(&tree->main_object, &tree->self);
+        tree->self.starter = tree->self.pid;
+        tree->current = &tree->main_object;
         store_release(&tree->ready, 1);
     }
     ipc__private_unlock(&tree->lock);
@@ -119,6 +127,15 @@ ipc_process *ipc_current_process(void)
     if (!load_acquire(&tree->ready))
         fill_main(tree);
     return tree->current;
+}
+
+struct ipc__child *ipc__tree_record(const ipc_process *process)
+{
+    struct ipc__child *record = process->child_;
+    struct ipc__tree *tree = ipc__tree();
+    if (record != NULL && tree != NULL && record == tree->origin)
+        return &tree->self;
+    return record;
 }
 
 /* Open the parent's pidfd, or note that it is gone. */
@@ -141,7 +158,7 @@ ipc_process *ipc_parent_process(void)
     struct ipc__tree *tree = ipc__tree();
     if (tree == NULL || !load_acquire(&tree->ready))
         return NULL;
-    struct ipc__child *parent = &tree->parent.child;
+    struct ipc__child *parent = &tree->parent;
     if (parent->pid == 0)
         return NULL;
     ipc__private_lock(&tree->lock);

@@ -31,11 +31,12 @@ struct ipc__child {
     struct ipc__start *start;
 };
 
-/* What a child tells the one who started it.  In family memory. */
+/* What a child tells the one who started it.  In family memory; only for a
+ * child that has something to tell. */
 struct ipc__start {
     uint32_t state; /* enum ipc__start_state; the child writes, with release */
     int32_t error;  /* FAILED: a negative errno */
-    int32_t code;   /* EXITING: the exit code, should wait() not tell */
+    int32_t code;   /* EXITING: the exit code, as wait() will not tell */
 };
 
 enum ipc__start_state {
@@ -45,23 +46,27 @@ enum ipc__start_state {
     IPC__START_EXITING = 3
 };
 
-/* A process object that nobody but the library made, for a relative. */
-struct ipc__relative {
-    ipc_process process;
-    struct ipc__child child;
-};
-
 /* The processes around this process.  On a page that is zero in a new one;
- * zero is the valid state of a process without children. */
+ * zero is the valid state of a process without children.
+ *
+ * In a new child this page is the only memory that starting it writes: every
+ * page that a child writes after the fork costs it a page fault, and ten of
+ * those cost as much as a third of the fork. */
 struct ipc__tree {
     uint32_t lock;  /* private; the list, and reaping */
-    uint32_t ready; /* what follows is filled in */
-    uint32_t named; /* how many got a name from us */
+    uint32_t ready; /* self and parent are filled in */
+    uint32_t named; /* how many children got a name from us */
     struct ipc__child *first;
     struct ipc__child **end; /* NULL: &first */
+
+    /* This process: the object it was started with, as the fork copied it,
+     * and its starter's record of it; or main_object, and NULL. */
     ipc_process *current;
-    struct ipc__relative main;   /* us, unless a parent made us */
-    struct ipc__relative parent; /* pid 0: none */
+    const struct ipc__child *origin;
+    struct ipc__child self;
+    struct ipc__child parent; /* pid 0: none */
+    ipc_process main_object;
+    ipc_process parent_object;
 };
 
 /* This process's tree.  NULL if the kernel cannot wipe pages. */
@@ -71,9 +76,12 @@ struct ipc__tree *ipc__tree(void);
 void ipc__tree_add(struct ipc__tree *tree, struct ipc__child *child);
 void ipc__tree_remove(struct ipc__tree *tree, struct ipc__child *child);
 
-/* In a new child: who it is and whose.  child is its starter's record of it,
- * and becomes its own record of itself. */
-void ipc__tree_begin(struct ipc__child *child, const char *parent_name);
+/* In a new child: who it is and whose.  origin is its starter's record. */
+void ipc__tree_begin(const struct ipc__child *origin, const char *parent_name);
+
+/* The record to use for a process object: its own or, for the object of the
+ * calling process, the one in the tree.  NULL if it was not started. */
+struct ipc__child *ipc__tree_record(const ipc_process *process);
 
 /* End and join the children, as at the end of any process: daemons first. */
 void ipc__tree_end(void);

@@ -117,14 +117,28 @@ static void set_ended(struct ipc__child *child, int exitcode)
     store_release(&child->running, 0);
 }
 
-/* Somebody else took the status.  A child that ended by itself has left its
- * exit code; how it was killed nobody can tell any more. */
+static void set_ended_by(struct ipc__child *child, int wait_status)
+{
+    set_ended(child, WIFEXITED(wait_status) ? WEXITSTATUS(wait_status)
+                                            : -WTERMSIG(wait_status));
+}
+
+/* Somebody else took the status, or the program ignores SIGCHLD.  Newer
+ * kernels remember it with the pidfd; for the other case the child leaves its
+ * exit code. */
 static void set_ended_lost(struct ipc__child *child)
 {
     const struct ipc__start *start = child->start;
-    child->lost =
-        start == NULL || load_acquire(&start->state) != IPC__START_EXITING;
-    set_ended(child, child->lost ? 0 : start->code);
+    int status;
+    if (ipc__pidfd_exit_status(child->fd, &status) == 0) {
+        set_ended_by(child, status);
+    } else if (start != NULL &&
+               load_acquire(&start->state) == IPC__START_EXITING) {
+        set_ended(child, start->code);
+    } else {
+        child->lost = true;
+        set_ended(child, 0);
+    }
 }
 
 void ipc__child_reap(struct ipc__tree *tree, struct ipc__child *child)
@@ -199,7 +213,7 @@ int ipc__child_join(struct ipc__child *child, ipc_deadline deadline)
  * not. */
 static int get_child(const ipc_process *process, struct ipc__child **out)
 {
-    struct ipc__child *child = process->child_;
+    struct ipc__child *child = ipc__tree_record(process);
     if (process->state_ != IPC__PROCESS_READY || child == NULL)
         return ipc__fail(-EINVAL, "%s was not started",
                          process->name_[0] != '\0' ? process->name_
@@ -241,16 +255,19 @@ bool ipc_process_is_alive(ipc_process *process)
 
 int ipc_process_exitcode(ipc_process *process, int *out)
 {
-    const int rc = join(process, IPC_TIME_NOW);
+    struct ipc__child *child = NULL;
+    int rc = get_child(process, &child);
+    if (rc == 0)
+        rc = ipc__child_join(child, IPC_TIME_NOW);
     if (rc == -EDEADLK)
         return ipc__fail(-EAGAIN, "%s is running", process->name_);
     if (rc != 0)
         return rc;
-    if (process->child_->lost)
+    if (child->lost)
         return ipc__fail(-ECHILD,
                          "%s has ended, and its status is not ours to know",
                          process->name_);
-    *out = process->child_->exitcode;
+    *out = child->exitcode;
     return 0;
 }
 
@@ -290,7 +307,8 @@ int ipc_process_interrupt(ipc_process *process)
 
 int ipc_process_pid(const ipc_process *process)
 {
-    return process->child_ != NULL ? process->child_->pid : 0;
+    const struct ipc__child *child = ipc__tree_record(process);
+    return child != NULL ? child->pid : 0;
 }
 
 const char *ipc_process_name(const ipc_process *process)
@@ -316,7 +334,7 @@ int ipc_process_fd(const ipc_process *process)
 
 int ipc_process_close(ipc_process *process)
 {
-    struct ipc__child *child = process->child_;
+    struct ipc__child *child = ipc__tree_record(process);
     if (process->state_ != IPC__PROCESS_READY)
         return 0;
     if (child != NULL && child->relation != IPC__CHILD)

@@ -21,7 +21,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/single_threaded.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -36,6 +35,7 @@
 #include "kernel/pidfd.h"
 #include "memory/shared.h"
 #include "process/internal.h"
+#include "process/streams.h"
 
 #define FORK_PATIENCE_NS ((int64_t)100 * 1000 * 1000)
 
@@ -100,17 +100,25 @@ static void report(struct ipc__start *start, enum ipc__start_state state)
     ipc__futex_wake(&start->state, INT_MAX);
 }
 
-/* Runs first of all exit handlers that were there when the child began: those
- * are its parent's, and stay undone.  Handlers that the child sets later have
- * run by now. */
-static void end_child(int code, void *arg)
+/* The end of a child: its own children, its own output, and nothing of what
+ * its parent has set up for its own end. */
+static _Noreturn void end_child(int code, struct ipc__start *start)
 {
-    struct ipc__start *start = arg;
-    ipc__tree_end();
-    (void)fflush(NULL);
-    start->code = code & 0xff;
-    store_release(&start->state, IPC__START_EXITING);
+    if (ipc__tree()->first != NULL)
+        ipc__tree_end();
+    ipc__flush_pending();
+    if (start != NULL) {
+        start->code = code & 0xff;
+        store_release(&start->state, IPC__START_EXITING);
+    }
     _exit(code);
+}
+
+/* The child has called exit().  Registered in the child, so it runs before
+ * the handlers that its parent had set, and they stay undone. */
+static void on_child_exit(int code, void *start)
+{
+    end_child(code, start);
 }
 
 static int run(ipc_process *self)
@@ -128,43 +136,30 @@ static int run(ipc_process *self)
 }
 
 /* siblings: children of the starter, whose pidfds are not ours. */
-static _Noreturn void be_child(struct ipc__child *child,
+static _Noreturn void be_child(const struct ipc__child *child,
                                const char *parent_name,
                                const struct ipc__child *siblings)
 {
-    const int parent_pid = child->starter;
+    const ipc_process *process = child->process;
     struct ipc__start *start = child->start;
     for (; siblings != NULL; siblings = siblings->next)
         close(siblings->fd);
     ipc__tree_begin(child, parent_name);
     (void)prctl(PR_SET_NAME, child->name);
 
-    if (needs_setup(&child->process->options_)) {
-        const int rc = set_up(child->process, parent_pid);
+    if (needs_setup(&process->options_)) {
+        const int rc = set_up(process, child->starter);
         start->error = rc;
         report(start, rc == 0 ? IPC__START_RUNNING : IPC__START_FAILED);
         if (rc != 0)
             _exit(1);
     }
-    if (on_exit(end_child, start) != 0)
+    if (on_exit(on_child_exit, start) != 0)
         _exit(1);
-    exit(run(child->process));
+    end_child(run(child->process), start);
 }
 
 /* ---- the starter ---- */
-
-/* What is in the buffers now would be written twice.  Another thread may hold
- * the lock of an input stream for as long as it waits for input: then only
- * the standard streams are safe to flush. */
-static void flush_streams(void)
-{
-    if (__libc_single_threaded) {
-        (void)fflush(NULL);
-    } else {
-        (void)fflush(stdout);
-        (void)fflush(stderr);
-    }
-}
 
 static pid_t fork_patiently(void)
 {
@@ -244,7 +239,7 @@ static int start_child(struct ipc__child *child)
 {
     struct ipc__tree *tree = ipc__tree();
     ipc_process *process = child->process;
-    flush_streams();
+    ipc__flush_all();
     ipc__private_lock(&tree->lock);
     if (process->name_[0] == '\0')
         snprintf(process->name_, sizeof process->name_, "Process-%u",
@@ -255,13 +250,24 @@ static int start_child(struct ipc__child *child)
     return rc == 0 && needs_setup(&process->options_) ? await_setup(child) : rc;
 }
 
+/* Nobody will be able to wait for our children. */
+static bool ignores_sigchld(void)
+{
+    struct sigaction action;
+    return sigaction(SIGCHLD, NULL, &action) == 0 &&
+           (action.sa_handler == SIG_IGN ||
+            (action.sa_flags & SA_NOCLDWAIT) != 0);
+}
+
 static int new_child(ipc_process *process, struct ipc__child **out)
 {
-    void *start;
+    void *start = NULL;
     struct ipc__child *child = calloc(1, sizeof *child);
     if (child == NULL)
         return ipc__fail(-ENOMEM, "no memory to start a process");
-    const int rc = ipc__shared_alloc(sizeof *child->start, &start);
+    int rc = ipc_shared_init();
+    if (rc == 0 && (needs_setup(&process->options_) || ignores_sigchld()))
+        rc = ipc__shared_alloc(sizeof *child->start, &start);
     if (rc != 0) {
         free(child);
         return rc;
