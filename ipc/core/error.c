@@ -9,13 +9,12 @@
 
 static __thread char detail[256];
 
-int ipc__fail(int error, const char *format, ...)
+void ipc__set_detail(const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(detail, sizeof detail, format, arguments);
     va_end(arguments);
-    return error;
 }
 
 int ipc__fail_plain(int error)

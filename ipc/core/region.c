@@ -159,10 +159,12 @@ static struct entry *next_entry(struct chunk **chunk, size_t *i)
     return *chunk == NULL ? NULL : &(*chunk)->entries[(*i)++];
 }
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): e is declared here */
 #define FOR_EACH_ENTRY(e)                                                      \
     struct chunk *chunk_ = &first_chunk;                                       \
     size_t i_ = 0;                                                             \
     for (struct entry * e; (e = next_entry(&chunk_, &i_)) != NULL;)
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 static void prune_locked(void)
 {

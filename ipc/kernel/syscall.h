@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <sys/syscall.h>
 
+/* NOLINTBEGIN(readability-function-size): the instruction has as many
+ * parameters */
 #if defined(__x86_64__)
 
 static inline __attribute__((always_inline)) long
@@ -48,6 +50,7 @@ ipc__syscall6(long number, long a, long b, long c, long d, long e, long f)
 #else
 #    error "libipc runs on x86-64 and aarch64"
 #endif
+/* NOLINTEND(readability-function-size) */
 
 #define ipc__syscall0(n)    ipc__syscall6((n), 0, 0, 0, 0, 0, 0)
 #define ipc__syscall1(n, a) ipc__syscall6((n), (long)(a), 0, 0, 0, 0, 0)

@@ -186,14 +186,15 @@ static int check_kind(const struct ipc__named *what, const struct path *path,
     return 0;
 }
 
-static int map_file(int fd, size_t size, const struct path *path,
-                    struct ipc__region **out)
+/* NULL with the reason in *rc. */
+static struct ipc__region *map_file(int fd, size_t size,
+                                    const struct path *path, int *rc)
 {
     void *map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (map == MAP_FAILED)
-        return fail_file(errno, path, "map");
-    *out = map;
-    return 0;
+    if (map != MAP_FAILED)
+        return map;
+    *rc = fail_file(errno, path, "map");
+    return NULL;
 }
 
 /* With the file locked (exclusively if alone): map it and be a user of it. */
@@ -202,12 +203,11 @@ static int attach(int fd, const struct ipc__named *what,
                   const struct ipc__region_facts *facts, bool alone,
                   struct ipc__region **out)
 {
-    struct ipc__region *region = NULL;
     int rc = check_kind(what, path, facts);
     if (rc != 0)
         return rc;
-    rc = map_file(fd, (size_t)facts->size, path, &region);
-    if (rc != 0)
+    struct ipc__region *region = map_file(fd, (size_t)facts->size, path, &rc);
+    if (region == NULL)
         return rc;
     if (alone) /* what the dead had counted is void */
         store_relaxed(&region->opens, 0);
@@ -237,10 +237,9 @@ static int open_once(const struct ipc__named *what, const struct path *path,
 
     const bool alone = flock(fd, LOCK_EX | LOCK_NB) == 0;
     int rc = 0;
-    if (!alone && flock(fd, LOCK_SH | LOCK_NB) != 0)
+    if ((!alone && flock(fd, LOCK_SH | LOCK_NB) != 0) || fstat(fd, &st) != 0 ||
+        st.st_nlink == 0) /* invariant 4 */
         rc = -EAGAIN;
-    else if (fstat(fd, &st) != 0 || st.st_nlink == 0)
-        rc = -EAGAIN; /* invariant 4 */
     else
         rc = read_facts(fd, path, &st, &facts);
     if (rc == 0 && alone && what->kind == IPC__REGION_SEGMENT &&
@@ -301,14 +300,13 @@ static int publish(int fd, const struct ipc__named *what,
                    const struct path *path, struct ipc__region **out)
 {
     const size_t size = IPC__REGION_TABLE + what->size;
-    struct ipc__region *region = NULL;
     int rc = posix_fallocate(fd, 0, (off_t)size);
     if (rc != 0)
         return fail_file(rc == EFBIG ? ENOSPC : rc, path, "allocate");
     if (flock(fd, LOCK_SH | LOCK_NB) != 0)
         return fail_file(errno, path, "lock");
-    rc = map_file(fd, size, path, &region);
-    if (rc != 0)
+    struct ipc__region *region = map_file(fd, size, path, &rc);
+    if (region == NULL)
         return rc;
     ipc__region_init(region, what->kind, what->flags, what->size);
     region->opens = 1;

@@ -156,7 +156,8 @@ static uint32_t slab_bitmap_words(uint32_t class)
 
 static size_t slab_header(uint32_t class)
 {
-    return round_up(sizeof(struct slab) + slab_bitmap_words(class) * 8, 64);
+    return round_up(sizeof(struct slab) + (size_t)slab_bitmap_words(class) * 8,
+                    64);
 }
 
 static uint32_t slab_slots(uint32_t class)
@@ -204,7 +205,7 @@ static void *slab_take(const struct heap *heap, uint32_t class, uint32_t chunk)
     if (--slab->free_slots == 0)
         list_remove(heap, class, chunk);
     return (char *)slab + slab_header(class) +
-           (size_t)(word * 64 + bit) * class_sizes[class];
+           ((size_t)word * 64 + bit) * class_sizes[class];
 }
 
 /* Count the free slots from the bitmap.  Bits behind the last slot are

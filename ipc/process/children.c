@@ -89,9 +89,9 @@ static void fill_object(ipc_process *object, struct ipc__child *record)
     object->child_ = record;
 }
 
-void ipc__tree_begin(const struct ipc__child *origin, const char *parent_name)
+void ipc__tree_begin(struct ipc__tree *tree, const struct ipc__child *origin,
+                     const char *parent_name)
 {
-    struct ipc__tree *tree = ipc__tree();
     const int pid = getpid();
     fill_record(&tree->self, IPC__SELF, pid, origin->process, origin->name);
     fill_record(&tree->parent, IPC__PARENT, origin->starter,
@@ -249,7 +249,7 @@ void ipc__tree_end(void)
 {
     struct ipc__tree *tree = ipc__tree();
     struct ipc__child *child;
-    if (tree == NULL)
+    if (tree == NULL || tree->first == NULL)
         return;
     const ipc_deadline grace = ipc_after_ns(GRACE_NS);
     signal_daemons(tree, SIGTERM);

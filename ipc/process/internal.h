@@ -77,7 +77,8 @@ void ipc__tree_add(struct ipc__tree *tree, struct ipc__child *child);
 void ipc__tree_remove(struct ipc__tree *tree, struct ipc__child *child);
 
 /* In a new child: who it is and whose.  origin is its starter's record. */
-void ipc__tree_begin(const struct ipc__child *origin, const char *parent_name);
+void ipc__tree_begin(struct ipc__tree *tree, const struct ipc__child *origin,
+                     const char *parent_name);
 
 /* The record to use for a process object: its own or, for the object of the
  * calling process, the one in the tree.  NULL if it was not started. */

@@ -104,8 +104,7 @@ static void report(struct ipc__start *start, enum ipc__start_state state)
  * its parent has set up for its own end. */
 static _Noreturn void end_child(int code, struct ipc__start *start)
 {
-    if (ipc__tree()->first != NULL)
-        ipc__tree_end();
+    ipc__tree_end();
     ipc__flush_pending();
     if (start != NULL) {
         start->code = code & 0xff;
@@ -135,8 +134,10 @@ static int run(ipc_process *self)
     return code;
 }
 
-/* siblings: children of the starter, whose pidfds are not ours. */
-static _Noreturn void be_child(const struct ipc__child *child,
+/* tree: what the fork left of the starter's, empty.  siblings: children of the
+ * starter, whose pidfds are not ours. */
+static _Noreturn void be_child(struct ipc__tree *tree,
+                               const struct ipc__child *child,
                                const char *parent_name,
                                const struct ipc__child *siblings)
 {
@@ -144,7 +145,7 @@ static _Noreturn void be_child(const struct ipc__child *child,
     struct ipc__start *start = child->start;
     for (; siblings != NULL; siblings = siblings->next)
         close(siblings->fd);
-    ipc__tree_begin(child, parent_name);
+    ipc__tree_begin(tree, child, parent_name);
     (void)prctl(PR_SET_NAME, child->name);
 
     if (needs_setup(&process->options_)) {
@@ -201,7 +202,7 @@ static int fork_child(struct ipc__tree *tree, struct ipc__child *child,
     const int error = errno;
     close(place);
     if (pid == 0)
-        be_child(child, own_name, siblings);
+        be_child(tree, child, own_name, siblings);
     if (pid < 0)
         return ipc__fail(-error, "cannot fork %s: %s", child->name,
                          strerrordesc_np(error));

@@ -123,9 +123,9 @@ struct ipc_process {
     void *arg_copy_;
     ipc_process_options options_;
     char name_[32];
-    int32_t error_;             /* what init failed with */
-    uint32_t state_;            /* 0: not init'ed */
-    struct ipc__child *child_;  /* once started: what the library knows */
+    int32_t error_;            /* what init failed with */
+    uint32_t state_;           /* 0: not init'ed */
+    struct ipc__child *child_; /* once started: what the library knows */
     uint64_t reserved_[4];
 };
 
