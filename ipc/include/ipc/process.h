@@ -28,10 +28,12 @@
  *
  * The child is a fork: it sees a copy of all memory, in which family memory
  * (shared.h) is shared.  Standard output and the other streams are flushed
- * before the fork; the child ends by flushing its own and _exit(), so nothing
- * is printed twice and atexit() handlers run in the process that set them.
- * (A program with several threads has stdout and stderr flushed only: another
- * thread may be sitting in a read of some stream.)
+ * before the fork.  A child whose target returns ends as in Python: it flushes
+ * what it has printed and calls _exit(), so nothing is printed twice and no
+ * exit handlers run.  A child that calls exit() runs the handlers that it has
+ * set itself, and none of its parent's.  (A program with several threads has
+ * stdout and stderr flushed only: another thread may be sitting in a read of
+ * some stream.)
  *
  * When a process ends normally (by exit(), by returning from main() or from
  * the target), its daemon children are terminated and its other children
@@ -184,8 +186,8 @@ IPC_API bool ipc_process_is_alive(ipc_process *process) IPC_NONNULL(1);
  * of the signal that killed it (-9 for SIGKILL).
  *
  * Errors: -EAGAIN it runs; -EINVAL it was not started; -ECHILD another
- * process started it, or another wait() took the status of a child that did
- * not end by itself. */
+ * process started it, or its status is lost: another wait() took it (before
+ * Linux 6.15), or the program ignores SIGCHLD and it was killed (the same). */
 IPC_API int ipc_process_exitcode(ipc_process *process, int *out)
     IPC_NONNULL(1, 2);
 
