@@ -192,20 +192,27 @@ static void list_remove(const struct heap *heap, uint32_t class, uint32_t chunk)
         slab_at(heap, slab->next - 1)->prev = slab->prev;
 }
 
-/* The slab has a free slot: take one. */
+/* Take a slot of a slab that has a free one.  NULL if it has none after all,
+ * or is no such slab: somebody wrote where nobody should. */
 static void *slab_take(const struct heap *heap, uint32_t class, uint32_t chunk)
 {
+    if (chunk >= heap->arena->top ||
+        load_relaxed(&heap->map[chunk]) != make_word(SLAB, 1, class))
+        return NULL;
     struct slab *slab = slab_at(heap, chunk);
     uint32_t word = 0;
     while (load_relaxed(&slab->bitmap[word]) == UINT64_MAX)
-        word++;
+        if (++word == slab_bitmap_words(class))
+            return NULL;
     const uint64_t bits = load_relaxed(&slab->bitmap[word]);
-    const uint32_t bit = (uint32_t)__builtin_ctzll(~bits);
-    store_release(&slab->bitmap[word], bits | (uint64_t)1 << bit);
+    const uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(~bits);
+    if (slot >= slab_slots(class))
+        return NULL;
+    store_release(&slab->bitmap[word], bits | (uint64_t)1 << slot % 64);
     if (--slab->free_slots == 0)
         list_remove(heap, class, chunk);
     return (char *)slab + slab_header(class) +
-           ((size_t)word * 64 + bit) * class_sizes[class];
+           (size_t)slot * class_sizes[class];
 }
 
 /* Count the free slots from the bitmap.  Bits behind the last slot are
@@ -423,9 +430,11 @@ static int alloc_small(struct heap *heap, uint32_t class, void **out)
         if (rc != 0)
             return rc;
     }
-    *out = slab_take(heap, class, heap->arena->partial[class] - 1);
+    void *slot = slab_take(heap, class, heap->arena->partial[class] - 1);
     unlock_heap(heap);
-    memset(*out, 0, class_sizes[class]);
+    if (slot == NULL)
+        return ipc__fail(-EUCLEAN, "family memory is damaged");
+    *out = memset(slot, 0, class_sizes[class]);
     return 0;
 }
 

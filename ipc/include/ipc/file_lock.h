@@ -21,7 +21,8 @@
  * lockf()/fcntl() on the same file.  A program that opens and closes the lock
  * file by itself drops its own locks (a POSIX rule): leave it to this module.
  *
- * Cost: about 1 us, four system calls.  A wait with a deadline polls, from
+ * Cost: seven system calls, two of them writes to the file: about 10 us on a
+ * disk's file system, 4 us in /dev/shm.  A wait with a deadline polls, from
  * 0.1 ms up to 10 ms apart, because the kernel offers no timed file lock; a
  * wait without one sleeps in the kernel.
  *
