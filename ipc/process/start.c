@@ -191,9 +191,10 @@ static void undo_child(pid_t pid)
 }
 
 /* With the tree's lock. */
-static int fork_child(struct ipc__tree *tree, struct ipc__child *child,
-                      const char *own_name)
+static int fork_child(struct ipc__tree *tree, struct ipc__child *child)
 {
+    char own_name[32]; /* a copy: the tree is wiped in the child */
+    memcpy(own_name, tree->current->name_, sizeof own_name);
     const int place = keep_place();
     if (place < 0)
         return place;
@@ -246,7 +247,7 @@ static int start_child(struct ipc__child *child)
         snprintf(process->name_, sizeof process->name_, "Process-%u",
                  ++tree->named);
     memcpy(child->name, process->name_, sizeof child->name);
-    const int rc = fork_child(tree, child, tree->current->name_);
+    const int rc = fork_child(tree, child);
     ipc__private_unlock(&tree->lock);
     return rc == 0 && needs_setup(&process->options_) ? await_setup(child) : rc;
 }

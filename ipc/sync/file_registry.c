@@ -1,7 +1,6 @@
 /* State
- *   registry.process  the process that the rest belongs to: the generation of
- *                     ipc__local, with RESETTING while a thread frees the
- *                     copied locks
+ *   registry.process  whose the rest is, as in ipc__local; with RESETTING while
+ *                     a thread of it frees the copied locks
  *   registry.lock     guards the list and the counts of handles
  *   registry.first    the list.  An entry with no handles only keeps a second
  *                     descriptor of its file from being closed too early
@@ -32,24 +31,25 @@
 #include "base/atomic.h"
 #include "core/local.h"
 
-#define RESETTING 0x80000000u
+#define RESETTING ((uint64_t)1 << 63)
 
 static struct {
-    uint32_t process;
+    uint64_t process;
     ipc_lock lock;
     struct ipc__lock_file *first;
 } registry;
 
 void ipc__file_registry_enter(void)
 {
-    const uint32_t self = (uint32_t)(ipc__local_epoch() >> 32) & ~RESETTING;
-    uint32_t seen;
+    (void)ipc__local_epoch(); /* makes the process known to itself */
+    const uint64_t self = load_relaxed(&ipc__local.process);
+    uint64_t seen;
     while ((seen = load_acquire(&registry.process)) != self) {
         if (seen == (self | RESETTING)) {
             sched_yield();
             continue;
         }
-        if (!cas32_relaxed(&registry.process, seen, self | RESETTING))
+        if (!cas64_relaxed(&registry.process, seen, self | RESETTING))
             continue;
         memset(&registry.lock, 0, sizeof registry.lock);
         for (struct ipc__lock_file *f = registry.first; f; f = f->next) {

@@ -97,7 +97,8 @@ _Noreturn void test_fail_at(const char *file, int line, const char *format, ...)
  * again replaces the value. */
 void test_report(const char *name, long long value);
 
-/* An empty folder for this case, removed after it with all that is in it. */
+/* A folder for this case, made by the first call, in the case or a role of it,
+ * and removed after the case with all that is in it. */
 const char *test_tmpdir(void);
 
 /* Let the case end with descriptors that it did not start with and whose

@@ -49,7 +49,7 @@ struct case_page {
     uint32_t allowed_count;
     char allowed[PAGE_ALLOWED][64]; /* prefixes given to test_allow_fd() */
     char skip_reason[256];
-    char tmpdir[128];
+    char tmpdir[128]; /* empty: not asked for */
     char leaks[4096]; /* a line for each thing left in the case's process */
 };
 

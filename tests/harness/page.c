@@ -71,7 +71,16 @@ void test_report(const char *name, long long value)
 
 const char *test_tmpdir(void)
 {
-    return test__page->tmpdir;
+    char *path = test__page->tmpdir;
+    if (path[0] != '\0')
+        return path;
+    const char *root = getenv("TMPDIR");
+    if (root == NULL || root[0] != '/' || strlen(root) > 64)
+        root = "/tmp";
+    (void)snprintf(path, sizeof test__page->tmpdir, "%s/ipc-test-XXXXXX", root);
+    if (mkdtemp(path) == NULL)
+        test_fail("no temporary folder %s: %m", path);
+    return path;
 }
 
 void test_allow_fd(const char *target_prefix)

@@ -18,19 +18,19 @@
  *     sweep_report("take_give", &result);
  *     sweep_expect_clean(&result, 40);
  *
- * For k = 1, 2, 3, ... a process is forked that runs the operation one
- * instruction at a time, by the trap flag of the processor, and dies of
- * SIGKILL before its k-th step; then the oracle looks at what is left.  The
- * sweep is over when the operation has run to its end.
+ * First the operation runs to its end one instruction at a time, by the trap
+ * flag of the processor, and its course is written down.  Then for each point
+ * of the course a process is forked that runs there and dies of SIGKILL before
+ * that instruction, and the oracle looks at what is left.
  *
- * A system call is a step, and two kill points: before it, and right after
- * it, before the next instruction.  A few points at the end lie behind the
- * operation.  Each iteration of "rep movs" is a step: keep payloads small.
- * About 30,000 steps a second, so n instructions take n*n/60,000 seconds: for
- * long operations sweep the system calls only (`grain`) or take steps of
- * several instructions (`stride`).
+ * A system call gives two points: before it, and right after it, before the
+ * next instruction.  A few points at the ends are not the operation's.  Each
+ * iteration of "rep movs" is a point.  A point costs one or two milliseconds
+ * and what the oracle does.  When the course differs from run to run and a
+ * place is not reached, the process is single-stepped to its k-th instruction
+ * instead, at 30,000 steps a second.
  *
- * What the operation forks is not stepped and not killed.  A signal mask that
+ * What the operation forks is not killed.  A signal mask that
  * it sets never includes SIGTRAP.
  *
  * x86-64 and no sanitizers; elsewhere sweep_run() skips the case. */
@@ -47,9 +47,9 @@ enum sweep_grain {
 
 /* Where the victim died. */
 struct sweep_point {
-    long step;       /* it would have been its step-th */
-    long second;     /* sweep2_run(): the step of the recoverer; 0: none */
-    bool finished;   /* it did not die: the operation was over before */
+    long step;       /* before its step-th; 0: nobody was to be killed */
+    long second;     /* sweep2_run(): that of the recoverer; 0: it lived */
+    bool finished;   /* it did not die: the operation is complete */
     bool woken;      /* it died (or finished) after `meanwhile` had run */
     uintptr_t where; /* the next instruction */
     bool after_call; /* right after the system call that is there */
@@ -70,14 +70,15 @@ struct sweep {
     const char *name; /* for findings; may be NULL */
     void *ctx;
 
-    /* In the case's process, before each point: put everything back, and start
-     * whoever else takes part.  May be NULL. */
+    /* In the case's process, before each run: put everything back, and start
+     * whoever else takes part; end those of the run before, which may have
+     * been for nothing, without an oracle.  May be NULL. */
     void (*reset)(void *ctx);
 
     /* In the victim before stepping starts: attach, warm up.  May be NULL. */
     void (*prepare)(void *ctx);
 
-    /* The operation, stepped. */
+    /* The operation. */
     void (*victim)(void *ctx);
 
     /* For a victim that goes to sleep in the middle.  Called once in the
@@ -94,15 +95,16 @@ struct sweep {
     void (*oracle)(void *ctx, const struct sweep_point *point,
                    struct sweep_result *result);
 
-    /* sweep2_run() only: what the next process does, stepped and killed too,
-     * before the oracle is asked; and its prepare. */
+    /* sweep2_run() only: what the next process does, killed too before the
+     * oracle is asked; and its prepare. */
     void (*recoverer)(void *ctx);
     void (*recoverer_prepare)(void *ctx);
 
     enum sweep_grain grain;
-    long stride;     /* kill at every stride-th point; 0: 1 */
-    long max_points; /* fail when it has not ended by then; 0: 20,000 */
-    int limit_ms;    /* a victim that lives longer hangs: a wedge; 0: 5,000 */
+    bool always_step; /* to every point, without breakpoints: slow */
+    long stride;      /* kill at every stride-th point; 0: 1 */
+    long max_points;  /* fail when there are more; 0: 20,000 */
+    int limit_ms;     /* a victim that lives longer hangs: a wedge; 0: 5,000 */
 };
 
 /* Fails the case when the victim ends in any other way than by the kill or by
@@ -111,12 +113,12 @@ void sweep_run(const struct sweep *sweep, struct sweep_result *result);
 
 /* The double fault: for every i kill the victim at i, then for every j kill
  * the recoverer at j, then ask the oracle.  All pairs with IPC_TEST_SCALE > 1;
- * otherwise every i with every s-th j, starting elsewhere for each i, so that
- * about SWEEP2_PAIRS pairs are tried: at 3 ms each for 100 instructions. */
+ * otherwise every i with every s-th j, beginning elsewhere for each i, so that
+ * about SWEEP2_PAIRS pairs are tried. */
 void sweep2_run(const struct sweep *sweep, struct sweep_result *result);
 
 enum {
-    SWEEP2_PAIRS = 1000
+    SWEEP2_PAIRS = 2000
 };
 
 /* NULL, or why there are no sweeps here. */

@@ -1,56 +1,65 @@
 /* The double fault: whoever repairs what a death left dies too. */
-#include "harness/step.h"
+#include "harness/victim.h"
 
 #include "harness/scale.h"
 
-#include <limits.h>
-
-struct plan {
+struct pairs {
     const struct sweep *sweep;
-    struct step_run victim;
-    struct step_run recoverer;
+    struct sweep_result *result;
+    struct victim first, second;
+    long i; /* where the first one dies */
 };
 
-/* Kill the victim at i and the recoverer at j.  The result is for the
- * recoverer. */
-static struct sweep_point one_pair(const struct plan *plan, long i, long j,
-                                   bool *victim_finished,
-                                   struct sweep_result *result)
+static void restore_first(void *arg)
 {
-    const struct sweep *sweep = plan->sweep;
-    if (sweep->reset != NULL)
-        sweep->reset(sweep->ctx);
-    struct sweep_point first = {.step = i}, both = {.step = i, .second = j};
-    if (!step_run(&plan->victim, i, &first))
-        sweep_wedge(result, &first);
-    *victim_finished = first.finished;
-    if (!step_run(&plan->recoverer, j, &both))
-        sweep_wedge(result, &both);
-    both.woken = first.woken;
-    return both;
+    const struct pairs *pairs = arg;
+    if (pairs->sweep->reset != NULL)
+        pairs->sweep->reset(pairs->sweep->ctx);
 }
 
-/* How many points each has when nobody kills it. */
-static long count_points(const struct plan *plan, const struct step_run *run)
+static void restore_second(void *arg)
 {
-    struct sweep_point point = {.step = 0};
-    if (plan->sweep->reset != NULL)
-        plan->sweep->reset(plan->sweep->ctx);
-    if (!step_run(run, LONG_MAX, &point))
-        test_fail("nobody was killed, and it hangs");
-    return step_last()->points;
+    struct pairs *pairs = arg;
+    struct sweep_point point = {.step = pairs->i};
+    if (!victim_kill(&pairs->first, pairs->i, &point))
+        sweep_wedge(pairs->result, &point);
 }
 
-static long choose_stride(const struct plan *plan)
+/* All points of the second one, or every stride-th of them.  Where to begin
+ * changes with i, so that many i see all of them. */
+static void kill_second(struct pairs *pairs, long stride)
 {
-    long victim = count_points(plan, &plan->victim);
+    const struct sweep *sweep = pairs->sweep;
+    long count = pairs->second.trace->count;
+    for (long j = 1 + pairs->i % stride; j <= count; j += stride) {
+        struct sweep_point point = {.step = pairs->i, .second = j};
+        if (!victim_kill(&pairs->second, j, &point))
+            sweep_wedge(pairs->result, &point);
+        pairs->result->points += !point.finished;
+        sweep->oracle(sweep->ctx, &point, pairs->result);
+    }
+}
+
+static void record_second(struct pairs *pairs)
+{
+    const struct sweep *sweep = pairs->sweep;
+    struct sweep_point point = {.step = pairs->i};
+    if (!victim_record(&pairs->second, &point))
+        sweep_wedge(pairs->result, &point);
+    sweep->oracle(sweep->ctx, &point, pairs->result);
+}
+
+/* How many points the second one has depends on where the first one died: ask
+ * in the middle. */
+static long choose_stride(struct pairs *pairs)
+{
     if (test_scale() > 1)
         return 1;
-    /* After a victim that has died half-way the recoverer has work to do. */
-    bool finished;
-    struct sweep_result ignored = {.printed = LONG_MAX / 2};
-    (void)one_pair(plan, victim / 2 + 1, LONG_MAX, &finished, &ignored);
-    return (victim * step_last()->points + SWEEP2_PAIRS - 1) / SWEEP2_PAIRS;
+    pairs->i = pairs->first.trace->count / 2 + 1;
+    record_second(pairs);
+    return (pairs->first.trace->count * pairs->second.trace->count +
+            SWEEP2_PAIRS - 1) /
+           SWEEP2_PAIRS;
 }
 
 void sweep2_run(const struct sweep *sweep, struct sweep_result *result)
@@ -58,21 +67,31 @@ void sweep2_run(const struct sweep *sweep, struct sweep_result *result)
     if (sweep_unavailable() != NULL)
         test_skip("%s", sweep_unavailable());
     *result = (struct sweep_result){.points = 0};
-    struct plan plan = {
-        sweep,
-        {sweep->prepare, sweep->victim, sweep, sweep->meanwhile != NULL},
-        {sweep->recoverer_prepare, sweep->recoverer, sweep, false}};
-    long stride = choose_stride(&plan);
-    bool victim_finished = false;
-    for (long i = 1; !victim_finished; i++) {
-        bool recovered = false;
-        for (long j = 1 + i % stride; !recovered; j += stride) {
-            struct sweep_point point =
-                one_pair(&plan, i, j, &victim_finished, result);
-            recovered = point.finished;
-            result->points++;
-            result->woken += point.woken;
-            sweep->oracle(sweep->ctx, &point, result);
-        }
+    struct pairs pairs = {.sweep = sweep, .result = result};
+    pairs.first = (struct victim){.sweep = sweep,
+                                  .prepare = sweep->prepare,
+                                  .op = sweep->victim,
+                                  .with_meanwhile = sweep->meanwhile != NULL,
+                                  .restore = restore_first,
+                                  .arg = &pairs};
+    pairs.second = (struct victim){.sweep = sweep,
+                                   .prepare = sweep->recoverer_prepare,
+                                   .op = sweep->recoverer,
+                                   .restore = restore_second,
+                                   .arg = &pairs};
+    victim_init(&pairs.first);
+    victim_init(&pairs.second);
+
+    struct sweep_point point = {.step = 0};
+    if (!victim_record(&pairs.first, &point))
+        sweep_wedge(result, &point);
+    sweep->oracle(sweep->ctx, &point, result);
+
+    long stride = choose_stride(&pairs);
+    for (pairs.i = 1; pairs.i <= pairs.first.trace->count; pairs.i++) {
+        record_second(&pairs);
+        kill_second(&pairs, stride);
     }
+    victim_fini(&pairs.first);
+    victim_fini(&pairs.second);
 }
