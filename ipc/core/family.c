@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -9,6 +10,8 @@
 #include "base/atomic.h"
 #include "base/bits.h"
 #include "core/error.h"
+#include "core/local.h"
+#include "core/private_lock.h"
 
 #ifndef MADV_POPULATE_WRITE
 #    define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
@@ -29,9 +32,11 @@ int ipc__family_populate(void *start, size_t size)
     return 0;
 }
 
-void ipc__family_release(void *start, size_t size)
+void ipc__family_release(void *start, size_t size, size_t touched)
 {
-    (void)madvise(start, size, MADV_REMOVE);
+    /* Locked memory (mlock) cannot be given back. */
+    if (madvise(start, size, MADV_REMOVE) != 0)
+        memset(start, 0, touched);
 }
 
 /* A memfd that nobody can resize.  Its descriptor is closed: the mapping
@@ -45,17 +50,26 @@ static void *map_range(size_t size)
     void *map = MAP_FAILED;
     if (ftruncate(fd, (off_t)size) == 0 &&
         fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
-        map = mmap(NULL, size, PROT_READ | PROT_WRITE,
-                   MAP_SHARED | MAP_NORESERVE, fd, 0);
+        map = mmap(NULL, size, PROT_NONE, MAP_SHARED | MAP_NORESERVE, fd, 0);
     const int error = errno;
     close(fd);
     errno = error;
     return map;
 }
 
+/* Only now may it be touched: in a program that has called mlockall() the
+ * kernel would have filled all of a range that could be touched at once. */
+static int open_range(void *map, size_t size)
+{
+    (void)munlock(map, size);
+    if (mprotect(map, size, PROT_READ | PROT_WRITE) != 0)
+        return -ENOMEM;
+    return ipc__family_populate(map, IPC__REGION_TABLE + UNIT);
+}
+
 /* As much as the process's limits leave.  Nothing is reserved but addresses:
  * memory is taken page by page when it is handed out. */
-static void *map_family(size_t *size)
+static int map_family(struct ipc__region **out, size_t *size)
 {
     /* Growing a file past this limit would raise SIGXFSZ. */
     struct rlimit limit;
@@ -65,42 +79,50 @@ static void *map_family(size_t *size)
 
     for (*size = most; *size >= RANGE_MIN; *size = *size / 2 & ~(UNIT - 1)) {
         void *map = map_range(*size);
-        if (map != MAP_FAILED)
-            return map;
-        if (errno != ENOMEM)
-            break;
+        if (map != MAP_FAILED) {
+            *out = map;
+            return 0;
+        }
+        if (errno != ENOMEM && errno != EAGAIN)
+            return errno == ENOSYS || errno == EMFILE || errno == ENFILE
+                       ? -errno
+                       : -ENOMEM;
     }
-    return NULL;
+    return -ENOMEM;
 }
 
-static int family_new(struct ipc__region **out)
+/* With the lock. */
+static int make_family(void)
 {
-    size_t size;
-    struct ipc__region *region = map_family(&size);
-    if (region == NULL)
-        return ipc__fail(errno == ENOSYS ? -ENOSYS : -ENOMEM,
-                         "no address range for family memory");
-    int rc = ipc__family_populate(region, IPC__REGION_TABLE + UNIT);
+    struct ipc__region *region = NULL;
+    size_t size = 0;
+    int rc = map_family(&region, &size);
+    if (rc != 0)
+        return ipc__fail(rc, "no address range for family memory");
+    rc = open_range(region, size);
+    if (rc == 0) {
+        ipc__region_init(region, IPC__REGION_FAMILY, 0,
+                         size - IPC__REGION_TABLE);
+        rc = ipc__region_add(region, size);
+    }
     if (rc != 0) {
         munmap(region, size);
         return ipc__fail(rc, rc == -ENOSYS ? "family memory needs Linux 5.14"
                                            : "no memory for family memory");
     }
-    ipc__region_init(region, IPC__REGION_FAMILY, 0, size - IPC__REGION_TABLE);
-
-    /* Threads may race to here: the first one's stands. */
-    struct ipc__region *none = NULL;
-    if (!__atomic_compare_exchange_n(&family, &none, region, false,
-                                     __ATOMIC_RELEASE, __ATOMIC_ACQUIRE)) {
-        munmap(region, size);
-        *out = none;
-        return 0;
-    }
-    rc = ipc__region_add(region, size);
-    if (rc != 0)
-        return ipc__fail(rc, "no memory to note a region");
-    *out = region;
+    store_release(&family, region);
     return 0;
+}
+
+static int family_new(struct ipc__region **out)
+{
+    if (ipc__local_epoch() == 0)
+        return ipc__fail(-ENOSYS, "the kernel lacks MADV_WIPEONFORK");
+    ipc__private_lock(&ipc__local.family_lock);
+    const int rc = load_relaxed(&family) != NULL ? 0 : make_family();
+    ipc__private_unlock(&ipc__local.family_lock);
+    *out = load_acquire(&family);
+    return rc;
 }
 
 int ipc__family(struct ipc__region **out)

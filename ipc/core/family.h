@@ -13,7 +13,8 @@ int ipc__family(struct ipc__region **out);
  * -ENOMEM. */
 int ipc__family_populate(void *start, size_t size);
 
-/* Give the pages' memory back; they read as zeros afterwards. */
-void ipc__family_release(void *start, size_t size);
+/* Give the pages' memory back; they read as zeros afterwards.  The first
+ * touched bytes of them may be something else now. */
+void ipc__family_release(void *start, size_t size, size_t touched);
 
 #endif

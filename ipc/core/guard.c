@@ -10,7 +10,7 @@
 int ipc__guard_lock_slow(struct ipc__guard *guard, void (*recover)(void *),
                          void *arg)
 {
-    int rc = ipc__self_register(&guard->word);
+    int rc = ipc__self_is_ready(guard) ? 0 : ipc__self_register(guard);
     if (rc != 0)
         return rc;
     uint64_t seen;

@@ -25,6 +25,7 @@ struct ipc__local {
     uint64_t process;       /* its first epoch; 0: nothing here is ours yet */
     uint64_t pid_namespace; /* inode, or 0 when unknown */
     uint32_t region_lock;   /* see region.c */
+    uint32_t family_lock;   /* held while the family's region is made */
 };
 
 union ipc__local_page {

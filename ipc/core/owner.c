@@ -58,21 +58,13 @@ void ipc__owner_note_since(int64_t *since)
         store_relaxed(since, ipc_now());
 }
 
-/* One sleep, until something may have changed.  True if nothing did for a
- * whole re-check period, or the deadline came. */
-static bool sleep_on(uint64_t *word, uint64_t value,
-                     const struct ipc__peer *owner, ipc_deadline deadline)
-{
-    return ipc__sleep(ipc__owner_futex(word), (uint32_t)value, owner->life,
-                      owner->life_if_alive, deadline);
-}
-
 int ipc__owner_acquire(uint64_t *word, int64_t *since, ipc_deadline deadline,
                        uint64_t *seen)
 {
     const uint64_t id = ipc__self.id;
     uint32_t keep = 0;     /* WAITERS once we have slept: others may sleep */
-    bool thorough = false; /* the last sleep ended with no news */
+    bool thorough = false; /* ask /proc too */
+    struct ipc__pace pace = {0};
 
     ipc__pending_set(word);
     for (;;) {
@@ -112,7 +104,9 @@ int ipc__owner_acquire(uint64_t *word, int64_t *since, ipc_deadline deadline,
             return -ETIMEDOUT;
         keep = FUTEX_BIT_WAITERS;
         ipc__owner_note_since(since);
-        thorough = sleep_on(word, now | FUTEX_BIT_WAITERS, &owner, deadline);
+        thorough =
+            ipc__sleep(&pace, ipc__owner_futex(word), low | FUTEX_BIT_WAITERS,
+                       owner.life, owner.life_if_alive, deadline);
     }
 }
 

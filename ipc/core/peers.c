@@ -25,6 +25,9 @@
  * Order
  *   [claim→look]  tid and birth are stored with release after life; a looker
  *   that sees half of them does not find the identity and asks /proc.
+ *   [leave→look]  tid and birth are wiped before life is; a looker that saw
+ *   the identity and then life 0 looks for the identity again, and does not
+ *   find it.
  *
  * Death
  *   Before the CAS on life: nothing.  After it, list_op_pending names the
@@ -137,13 +140,27 @@ static void link_slot(struct robust_list_head *head, struct ipc__slot *slot)
     compiler_barrier();
 }
 
-static void unlink_slot(struct ipc__slot *slot)
+/* Take a slot out of this thread's list, if it is in it.  The way there leads
+ * from the list's head: a slot's own word about its place is shared memory,
+ * and may be what somebody with the same tid left. */
+static bool unlink_slot(struct robust_list_head *head, struct ipc__slot *slot)
 {
-    void **next = (void **)((uintptr_t)slot->next & ~(uintptr_t)1);
-    next[-1] = slot->prev;
-    compiler_barrier();
-    *(void **)slot->prev = slot->next;
-    compiler_barrier();
+    void **at = (void **)(void *)&head->list.next;
+    for (int i = 0; i < ROBUST_LIST_LIMIT; i++) {
+        void *entry = (void *)((uintptr_t)*at & ~(uintptr_t)1);
+        if (entry == (void *)&head->list)
+            return false;
+        if (entry == (void *)&slot->next) {
+            void **next = (void **)((uintptr_t)slot->next & ~(uintptr_t)1);
+            next[-1] = at;
+            compiler_barrier();
+            *at = slot->next;
+            compiler_barrier();
+            return true;
+        }
+        at = entry;
+    }
+    return false;
 }
 
 static bool claim_slot(struct ipc__region *region)
@@ -179,6 +196,20 @@ static bool claim_slot(struct ipc__region *region)
     return false;
 }
 
+static void give_slot_back(struct ipc__slot *slot)
+{
+    struct robust_list_head *head = ipc__self.robust;
+    head->list_op_pending = (struct robust_list *)&slot->next;
+    compiler_barrier();
+    if (unlink_slot(head, slot)) {
+        store_release(&slot->tid, 0); /* invariant 2: before life */
+        store_release(&slot->birth, 0);
+        store_release(&slot->life, 0); /* [leave→look] */
+    }
+    compiler_barrier();
+    head->list_op_pending = NULL;
+}
+
 bool ipc__peers_leave(struct ipc__region *region)
 {
     const int32_t pid = getpid();
@@ -189,18 +220,14 @@ bool ipc__peers_leave(struct ipc__region *region)
         const uint32_t life = load_relaxed(&slot->life);
         if (slot->pid != pid || life == 0 || (life & FUTEX_BIT_OWNER_DIED) != 0)
             continue;
-        if (ipc__self.robust == NULL || ipc__self.pid != pid ||
-            slot->tid != TID(ipc__self.id)) {
+        const bool is_known =
+            ipc__self.robust != NULL && ipc__self.process == ipc__local.process;
+        if (is_known && slot->tid == TID(ipc__self.id) &&
+            slot->birth == BIRTH(ipc__self.id))
+            give_slot_back(slot);
+        else if (!is_known || slot->tid != TID(ipc__self.id))
             others = true;
-            continue;
-        }
-        ipc__self.robust->list_op_pending = (struct robust_list *)&slot->next;
-        compiler_barrier();
-        unlink_slot(slot);
-        store_release(&slot->tid, 0); /* invariant 2: before life */
-        store_release(&slot->birth, 0);
-        store_release(&slot->life, 0);
-        ipc__self.robust->list_op_pending = NULL;
+        /* Else our tid with another birth: a dead one's, not linked here. */
     }
     return others;
 }
@@ -247,7 +274,10 @@ static bool dead_by_proc(uint64_t id)
     uint64_t ticks;
     const int rc = ipc__proc_start_time((int)TID(id), &ticks);
     if (rc == 0)
-        return birth_of(ticks, 0) >> TICK_SHIFT != BIRTH(id) >> TICK_SHIFT ||
+        /* Start 0: the owner could not find out when it was started, for
+         * want of a descriptor or of /proc. */
+        return (BIRTH(id) >> TICK_SHIFT != 0 &&
+                BIRTH(id) >> TICK_SHIFT != birth_of(ticks, 0) >> TICK_SHIFT) ||
                ipc__proc_is_dumping((int)TID(id));
     if (rc == 1 || rc == -ESRCH)
         return true;
@@ -279,14 +309,15 @@ void ipc__peer_look(const void *address, uint64_t owner, bool thorough,
         return;
     }
     const uint32_t alive = TID(id) | FUTEX_BIT_WAITERS;
-    const uint32_t seen = load_relaxed(&slot->life);
-    if (seen == alive && thorough && dead_by_proc(id))
+    if (thorough && load_relaxed(&slot->life) == alive && dead_by_proc(id))
         /* The kernel could not tell: say it in its place. */
         (void)cas32_relaxed(&slot->life, alive,
                             FUTEX_BIT_WAITERS | FUTEX_BIT_OWNER_DIED);
-    if (load_relaxed(&slot->life) != alive) {
-        ipc__futex_wake(&slot->life, INT_MAX);
-        out->dead = true;
+    if (load_acquire(&slot->life) != alive) { /* [leave→look] */
+        /* Unless the owner has given the slot back since we found it. */
+        out->dead = find_slot(region, id) == slot || dead_by_proc(id);
+        if (out->dead)
+            ipc__futex_wake(&slot->life, INT_MAX);
         return;
     }
     out->life = &slot->life;
@@ -301,6 +332,8 @@ void ipc__peer_describe(const void *address, uint64_t owner, int32_t *pid,
     struct ipc__slot *slot = region == NULL ? NULL : find_slot(region, id);
     name[0] = '\0';
     *pid = 0;
+    if (TID(id) == 0) /* the kernel has wiped it */
+        return;
     if (slot != NULL) {
         *pid = slot->pid;
         memcpy(name, slot->name, sizeof slot->name);

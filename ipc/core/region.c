@@ -59,6 +59,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "futex halves");
 
 #define REGION_MAGIC    0x6e6f696765637069u /* "ipcegion" */
 #define LAYOUT_REVISION 1u
+#define SIZE_LIMIT      ((uint64_t)1 << 40)
 #define REGION_SIGNATURE                                                       \
     ((uint64_t)LAYOUT_REVISION << 48 | (uint64_t)sizeof(void *) << 40 |        \
      (uint64_t)IPC__REGION_HEADER << 24 |                                      \
@@ -105,6 +106,7 @@ int ipc__region_check(const struct ipc__region_facts *facts, size_t size,
         return ipc__fail(-EPROTONOSUPPORT,
                          "%s was made by an incompatible libipc", what);
     if (facts->checksum != checksum(facts) || facts->size > size ||
+        facts->size <= IPC__REGION_TABLE || facts->size > SIZE_LIMIT ||
         facts->data_size != facts->size - IPC__REGION_TABLE)
         return ipc__fail(-EUCLEAN, "%s has a damaged header", what);
     const uint64_t here = ipc__proc_pid_namespace();
@@ -118,7 +120,7 @@ int ipc__region_check(const struct ipc__region_facts *facts, size_t size,
 /* ---- what is mapped ---- */
 
 #define PAGE_SHIFT  12
-#define LENGTH_BITS 28 /* in pages: 1 TiB */
+#define LENGTH_BITS 29 /* in pages: less than 2 TiB */
 #define CHUNK       64
 
 struct entry {
@@ -166,8 +168,13 @@ static struct entry *next_entry(struct chunk **chunk, size_t *i)
     for (struct entry * e; (e = next_entry(&chunk_, &i_)) != NULL;)
 /* NOLINTEND(bugprone-macro-parentheses) */
 
+/* How many regions are leaving: mostly none. */
+static uint32_t leaving_count;
+
 static void prune_locked(void)
 {
+    if (leaving_count == 0)
+        return;
     FOR_EACH_ENTRY(e) {
         if (e->leaving == 0)
             continue;
@@ -176,11 +183,14 @@ static void prune_locked(void)
             continue;
         munmap(region, range_size(e->leaving));
         e->leaving = 0;
+        store_relaxed(&leaving_count, leaving_count - 1);
     }
 }
 
 void ipc__region_prune(void)
 {
+    if (load_relaxed(&leaving_count) == 0)
+        return;
     ipc__private_lock(&ipc__local.region_lock);
     prune_locked();
     ipc__private_unlock(&ipc__local.region_lock);
@@ -248,6 +258,7 @@ void ipc__region_remove(struct ipc__region *region)
         if (ipc__peers_leave(region)) {
             munmap(ipc__region_data(region), size - IPC__REGION_TABLE);
             e->leaving = pack(region, IPC__REGION_TABLE);
+            store_relaxed(&leaving_count, leaving_count + 1);
         } else {
             munmap(region, size);
         }

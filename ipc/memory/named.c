@@ -7,6 +7,8 @@
  *                 closed at once, forked children carry the mapping on, and
  *                 any kind of death lets go.  Exclusive: held for a moment by
  *                 who finds that nobody has it mapped.
+ *   first byte    locked (OFD) by who looks for other users, for as long as
+ *                 it looks.
  *   opens         handles not closed, in the header.  Counted up after the
  *                 mapping stands, down before it goes.
  *
@@ -38,6 +40,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -50,7 +53,7 @@
 
 #define FOLDER         "/dev/shm/"
 #define NAME_MAX_BYTES 200
-#define SIZE_MAX_BYTES ((size_t)1 << 40)
+#define SIZE_MAX_BYTES (((size_t)1 << 40) - IPC__REGION_TABLE)
 
 /* How long to wait for somebody who cleans or opens: they take microseconds,
  * but may be stopped. */
@@ -82,9 +85,29 @@ static int fail_file(int error, const struct path *path, const char *doing)
 
 /* ---- looking at a file that has the name ---- */
 
+static int check_file(const struct stat *st, const struct path *path)
+{
+    if (!S_ISREG(st->st_mode))
+        return ipc__fail(-EPERM, "%s is not a regular file", path->text);
+    if (st->st_uid != geteuid())
+        return ipc__fail(-EPERM, "%s belongs to user %u", path->text,
+                         (unsigned)st->st_uid);
+    if (st->st_nlink > 1)
+        return ipc__fail(-EPERM, "%s has other names (hard links)", path->text);
+    if ((st->st_mode & (S_IWGRP | S_IWOTH)) != 0)
+        return ipc__fail(-EPERM, "%s may be written by others", path->text);
+    return 0;
+}
+
 /* Open what lies under the name, if it may be trusted at all. */
 static int open_file(const struct path *path, struct stat *st)
 {
+    /* Looked at first: opening a pipe would be noticed at its other end. */
+    if (lstat(path->text, st) != 0)
+        return fail_file(errno, path, "open");
+    int rc = check_file(st, path);
+    if (rc != 0)
+        return rc;
     const int fd = open(path->text, O_RDWR | O_NOFOLLOW | O_CLOEXEC |
                                         O_NONBLOCK | O_NOCTTY);
     if (fd < 0) {
@@ -92,18 +115,8 @@ static int open_file(const struct path *path, struct stat *st)
             return ipc__fail(-EPERM, "%s is not a regular file", path->text);
         return fail_file(errno, path, "open");
     }
-    int rc = 0;
-    if (fstat(fd, st) != 0)
-        rc = fail_file(errno, path, "examine");
-    else if (!S_ISREG(st->st_mode))
-        rc = ipc__fail(-EPERM, "%s is not a regular file", path->text);
-    else if (st->st_uid != geteuid())
-        rc = ipc__fail(-EPERM, "%s belongs to user %u", path->text,
-                       (unsigned)st->st_uid);
-    else if (st->st_nlink > 1)
-        rc = ipc__fail(-EPERM, "%s has other names (hard links)", path->text);
-    else if ((st->st_mode & (S_IWGRP | S_IWOTH)) != 0)
-        rc = ipc__fail(-EPERM, "%s may be written by others", path->text);
+    rc = fstat(fd, st) != 0 ? fail_file(errno, path, "examine")
+                            : check_file(st, path);
     if (rc == 0)
         return fd;
     close(fd);
@@ -153,10 +166,30 @@ static int remove_name(int fd, const struct path *path)
     return 0;
 }
 
-/* Close the file.  Its lock stays with the mapping, or is dropped for good: a
- * child that another thread forks right now has a copy of the descriptor. */
+/* Wait one's turn to look whether anybody has the file mapped: a lock on its
+ * first byte.  So that who finds the exclusive flock refused knows that it is
+ * a mapping that refuses it, and not somebody who is just looking too.
+ * -EAGAIN: it is another one's turn. */
+static int take_turn(int fd)
+{
+    struct flock first = {
+        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 1};
+    if (fcntl(fd, F_OFD_SETLK, &first) == 0)
+        return 0;
+    return errno == EAGAIN || errno == EACCES
+               ? -EAGAIN
+               : ipc__fail(-errno, "the file system of " FOLDER
+                                   " has no locks to give");
+}
+
+/* Close the file.  Its flock stays with the mapping, or is dropped for good,
+ * as the turn is: a child that another thread forks right now has a copy of
+ * the descriptor. */
 static void let_go(int fd, bool mapped)
 {
+    struct flock first = {
+        .l_type = F_UNLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 1};
+    (void)fcntl(fd, F_OFD_SETLK, &first);
     if (!mapped)
         (void)flock(fd, LOCK_UN);
     close(fd);
@@ -235,13 +268,16 @@ static int open_once(const struct ipc__named *what, const struct path *path,
     if (fd < 0)
         return fd;
 
-    const bool alone = flock(fd, LOCK_EX | LOCK_NB) == 0;
-    int rc = 0;
-    if ((!alone && flock(fd, LOCK_SH | LOCK_NB) != 0) || fstat(fd, &st) != 0 ||
-        st.st_nlink == 0) /* invariant 4 */
-        rc = -EAGAIN;
-    else
-        rc = read_facts(fd, path, &st, &facts);
+    bool alone = false;
+    int rc = read_facts(fd, path, &st, &facts); /* they never change */
+    if (rc == 0)
+        rc = take_turn(fd);
+    if (rc == 0) {
+        alone = flock(fd, LOCK_EX | LOCK_NB) == 0;
+        if ((!alone && flock(fd, LOCK_SH | LOCK_NB) != 0) ||
+            fstat(fd, &st) != 0 || st.st_nlink == 0) /* invariant 4 */
+            rc = -EAGAIN;
+    }
     if (rc == 0 && alone && what->kind == IPC__REGION_SEGMENT &&
         facts.kind == IPC__REGION_SEGMENT && is_abandoned(fd, &facts)) {
         rc = remove_name(fd, path);
@@ -300,9 +336,14 @@ static int publish(int fd, const struct ipc__named *what,
                    const struct path *path, struct ipc__region **out)
 {
     const size_t size = IPC__REGION_TABLE + what->size;
-    int rc = posix_fallocate(fd, 0, (off_t)size);
+    struct rlimit limit;
+    int rc = 0;
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && size > limit.rlim_cur)
+        rc = EFBIG; /* to try would raise SIGXFSZ */
+    if (rc == 0)
+        rc = posix_fallocate(fd, 0, (off_t)size);
     if (rc != 0)
-        return fail_file(rc == EFBIG ? ENOSPC : rc, path, "allocate");
+        return fail_file(rc, path, "allocate");
     if (flock(fd, LOCK_SH | LOCK_NB) != 0)
         return fail_file(errno, path, "lock");
     struct ipc__region *region = map_file(fd, size, path, &rc);
@@ -338,7 +379,8 @@ static int create_once(const struct ipc__named *what, const struct path *path,
     return rc;
 }
 
-/* Is the name taken by something abandoned?  Then remove it. */
+/* Is the name taken by something abandoned?  Then remove it.  -ENOENT: it was
+ * gone already. */
 static int clear_name(const struct path *path, bool *removed)
 {
     struct stat st;
@@ -346,16 +388,17 @@ static int clear_name(const struct path *path, bool *removed)
     *removed = false;
     const int fd = open_file(path, &st);
     if (fd < 0)
-        return fd == -ENOENT ? 0 : fd;
-    int rc = 0;
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &st) == 0 &&
-        st.st_nlink == 1 && read_facts(fd, path, &st, &facts) == 0 &&
-        is_abandoned(fd, &facts)) {
+        return fd;
+    int rc = read_facts(fd, path, &st, &facts);
+    if (rc == 0)
+        rc = take_turn(fd);
+    if (rc == 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &st) == 0 &&
+        st.st_nlink == 1 && is_abandoned(fd, &facts)) {
         rc = remove_name(fd, path);
         *removed = rc == 0;
     }
     let_go(fd, false);
-    return rc == -ENOENT ? 0 : rc;
+    return rc;
 }
 
 static int create_clearing(const struct ipc__named *what,
@@ -366,10 +409,9 @@ static int create_clearing(const struct ipc__named *what,
     if (rc != -EEXIST)
         return rc;
     rc = clear_name(path, &removed);
-    if (rc != 0 && rc != -EPERM && rc != -EACCES)
-        return rc;
-    return removed ? -EAGAIN
-                   : ipc__fail(-EEXIST, "%s exists already", path->text);
+    if (removed || rc == -EAGAIN || rc == -ENOENT)
+        return -EAGAIN;
+    return ipc__fail(-EEXIST, "%s exists already", path->text);
 }
 
 static int open_or_create_once(const struct ipc__named *what,
@@ -387,7 +429,8 @@ static int check_size(const struct ipc__named *what)
 {
     if (what->size >= 1 && what->size <= SIZE_MAX_BYTES)
         return 0;
-    return ipc__fail(-EINVAL, "a segment has 1 byte to 1 TiB, not %zu",
+    return ipc__fail(-EINVAL,
+                     "a segment has 1 byte to just under 1 TiB, not %zu",
                      what->size);
 }
 
@@ -422,16 +465,14 @@ static int unlink_once(const struct ipc__named *what, const struct path *path,
     const int fd = open_file(path, &st);
     if (fd < 0)
         return fd;
-    int rc = -EAGAIN;
-    if (flock(fd, LOCK_SH | LOCK_NB) == 0) { /* keeps cleaners away */
-        rc = read_facts(fd, path, &st, &facts);
-        if (rc == -EXDEV || rc == -EPROTONOSUPPORT)
-            rc = 0; /* ours to remove, if not to use */
-        else if (rc == 0)
-            rc = check_kind(what, path, &facts);
-        if (rc == 0)
-            rc = remove_name(fd, path);
-    }
+    int rc = read_facts(fd, path, &st, &facts);
+    if (rc == -EXDEV || rc == -EPROTONOSUPPORT)
+        rc = 0; /* ours to remove, if not to use */
+    else if (rc == 0)
+        rc = check_kind(what, path, &facts);
+    if (rc == 0) /* the shared lock keeps cleaners away */
+        rc =
+            flock(fd, LOCK_SH | LOCK_NB) == 0 ? remove_name(fd, path) : -EAGAIN;
     let_go(fd, false);
     return rc;
 }

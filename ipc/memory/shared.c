@@ -352,10 +352,13 @@ static int extend_map(struct heap *heap, uint32_t n)
     return 0;
 }
 
-/* Without the guard: give a run's memory back, then the run. */
-static void give_back(struct heap *heap, uint32_t chunk, uint32_t length)
+/* Without the guard: give a run's memory back, of which so many bytes were in
+ * use, then the run. */
+static void give_back(struct heap *heap, uint32_t chunk, uint32_t length,
+                      size_t bytes)
 {
-    ipc__family_release(chunk_address(heap, chunk), (size_t)length * CHUNK);
+    ipc__family_release(chunk_address(heap, chunk), (size_t)length * CHUNK,
+                        round_up(bytes, PAGE));
     if (lock_heap(heap) != 0)
         return;
     store_release(&heap->map[chunk], make_word(FREE, length, 0));
@@ -382,7 +385,7 @@ static int new_run(struct heap *heap, uint32_t n, size_t bytes, uint32_t *out)
         return rc;
     rc = ipc__family_populate(chunk_address(heap, *out), round_up(bytes, PAGE));
     if (rc != 0)
-        give_back(heap, *out, n);
+        give_back(heap, *out, n, 0);
     return rc;
 }
 
@@ -548,13 +551,16 @@ int ipc_shared_free(void *memory)
     }
     bool empty = true;
     const uint32_t length = word_length(block.word);
-    if (word_kind(block.word) == SLAB)
+    size_t bytes = block.size;
+    if (word_kind(block.word) == SLAB) {
         empty = free_slot(&heap, &block);
-    else
+        bytes = CHUNK;
+    } else {
         store_release(&heap.map[block.chunk], make_word(MOVING, length, 0));
+    }
     unlock_heap(&heap);
     if (empty)
-        give_back(&heap, block.chunk, length);
+        give_back(&heap, block.chunk, length, bytes);
     return 0;
 }
 
@@ -608,5 +614,7 @@ int ipc_shared_query(ipc_shared_info *info)
         }
     }
     unlock_heap(&heap);
-    return ipc__info_write(info, &found, sizeof found);
+    return ipc__info_write(info, &found, sizeof found) == 0
+               ? 0
+               : ipc__fail(-EINVAL, "shared info of a size that is not known");
 }

@@ -178,7 +178,7 @@ size_t ipc_active_children(ipc_process **out, size_t capacity)
     for (struct ipc__child *child = tree->first, *next; child != NULL;
          child = next) {
         next = child->next;
-        ipc__child_reap(tree, child);
+        ipc__child_reap(child);
         if (!child->running)
             continue;
         if (count < capacity)
@@ -227,7 +227,7 @@ static struct ipc__child *next_child(struct ipc__tree *tree, bool daemon)
     for (struct ipc__child *child = tree->first, *next;
          child != NULL && found == NULL; child = next) {
         next = child->next;
-        ipc__child_reap(tree, child);
+        ipc__child_reap(child);
         if (child->running && child->daemon == daemon)
             found = child;
     }
@@ -241,7 +241,7 @@ static void signal_daemons(struct ipc__tree *tree, int sig)
     for (struct ipc__child *child = tree->first; child != NULL;
          child = child->next)
         if (child->daemon)
-            (void)ipc__pidfd_signal(child->fd, sig);
+            (void)ipc__child_signal(child, sig);
     ipc__private_unlock(&tree->lock);
 }
 

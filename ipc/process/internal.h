@@ -13,7 +13,7 @@
 /* A started process, as long as anybody may ask about it.  Ours, not the
  * caller's: at the end of the program the caller's object may be gone. */
 struct ipc__child {
-    struct ipc__child *next, **link; /* in the list of those that run */
+    struct ipc__child *next, **link; /* in the list, until it is closed */
     ipc_process *process;
     char name[32];
     uint32_t running; /* 0 is stored with release, after exitcode and lost */
@@ -91,7 +91,14 @@ void ipc__tree_end(void);
 int ipc__tree_end_at_exit(void);
 
 /* With the tree's lock: take the exit status if the child has ended. */
-void ipc__child_reap(struct ipc__tree *tree, struct ipc__child *child);
+void ipc__child_reap(struct ipc__child *child);
+
+/* Drop what stands for a child that has ended: its place in the list, and its
+ * descriptor. */
+void ipc__child_forget(struct ipc__child *child);
+
+/* Send it a signal, if it runs.  0 or a negative errno. */
+int ipc__child_signal(struct ipc__child *child, int sig);
 
 /* Wait for its end, with ipc_process_join()'s results. */
 int ipc__child_join(struct ipc__child *child, ipc_deadline deadline);
@@ -99,5 +106,8 @@ int ipc__child_join(struct ipc__child *child, ipc_deadline deadline);
 /* Kill the calling process by SIGKILL when the process parent_pid, its
  * parent, is gone.  Returns 0 or a negative errno. */
 int ipc__watch_parent(int parent_pid);
+
+/* In a child of a process that watches: what it watches with is not ours. */
+void ipc__watch_forget(void);
 
 #endif

@@ -28,6 +28,8 @@
 #include "kernel/pidfd.h"
 #include "process/internal.h"
 
+#define POLL_MS 50 /* where there is no descriptor to sleep on */
+
 /* ---- describe ---- */
 
 static int copy_argument(ipc_process *process)
@@ -141,50 +143,62 @@ static void set_ended_lost(struct ipc__child *child)
     }
 }
 
-void ipc__child_reap(struct ipc__tree *tree, struct ipc__child *child)
+/* waitid(), by pidfd or, when the program has closed that, by pid: the pid of
+ * a child that was not waited for is its own. */
+static int wait_for(const struct ipc__child *child, siginfo_t *info, int flags)
 {
-    siginfo_t info = {.si_pid = 0};
-    if (!child->running)
-        return;
     int rc;
     do {
-        rc = waitid(P_PIDFD, (id_t)child->fd, &info, WEXITED | WNOHANG);
+        info->si_pid = 0;
+        rc = waitid(P_PIDFD, (id_t)child->fd, info, flags);
+        if (rc != 0 && (errno == EBADF || errno == EINVAL))
+            rc = waitid(P_PID, (id_t)child->pid, info, flags);
     } while (rc != 0 && errno == EINTR);
+    return rc == 0 ? 0 : -errno;
+}
+
+void ipc__child_reap(struct ipc__child *child)
+{
+    siginfo_t info;
+    if (!child->running)
+        return;
+    const int rc = wait_for(child, &info, WEXITED | WNOHANG);
     if (rc == 0 && info.si_pid == 0)
-        return; /* it runs */
+        return; /* it runs, or a tracer has not let go of it */
     if (rc != 0)
         set_ended_lost(child);
     else if (info.si_code == CLD_EXITED)
         set_ended(child, info.si_status);
     else
         set_ended(child, -info.si_status);
-    ipc__tree_remove(tree, child);
 }
 
 /* Sleep until it has ended, leaving a child's status to ipc__child_reap().
  * Without a deadline this is one blocking system call. */
 static int wait_end(const struct ipc__child *child, ipc_deadline deadline)
 {
-    if (deadline != IPC_TIME_FOREVER || child->relation != IPC__CHILD)
-        return ipc__pidfd_wait(child->fd, deadline);
     siginfo_t info;
-    for (;;) {
-        if (waitid(P_PIDFD, (id_t)child->fd, &info, WEXITED | WNOWAIT) == 0)
-            return 0;
-        if (errno == ECHILD) /* reaped by another joiner, or by a stranger */
-            return ipc__pidfd_wait(child->fd, deadline);
-        if (errno != EINTR)
-            return -errno;
-    }
+    if (child->relation == IPC__CHILD && deadline == IPC_TIME_FOREVER &&
+        wait_for(child, &info, WEXITED | WNOWAIT) == 0)
+        return 0;
+    int rc = child->fd >= 0 ? ipc__pidfd_wait(child->fd, deadline) : -EBADF;
+    if (rc == 0 || rc == -ETIMEDOUT)
+        return rc;
+    /* No descriptor: look now and then. */
+    if (ipc_time_left(deadline) == 0)
+        return -ETIMEDOUT;
+    ipc_sleep_until(ipc_after_ms(POLL_MS));
+    return 0;
 }
 
+/* Note it if it has ended. */
 static void collect(struct ipc__child *child)
 {
     struct ipc__tree *tree = ipc__tree();
     ipc__private_lock(&tree->lock);
     if (child->relation == IPC__CHILD) {
-        ipc__child_reap(tree, child);
-    } else {
+        ipc__child_reap(child);
+    } else if (getppid() != child->pid) {
         child->lost = true;
         set_ended(child, 0);
     }
@@ -195,18 +209,40 @@ int ipc__child_join(struct ipc__child *child, ipc_deadline deadline)
 {
     if (child->relation == IPC__SELF)
         return ipc__fail(-EDEADLK, "%s cannot join itself", child->name);
+    while (load_acquire(&child->running)) {
+        const int rc = wait_end(child, deadline);
+        collect(child);
+        if (!load_acquire(&child->running))
+            break;
+        if (rc == -ETIMEDOUT || ipc_time_left(deadline) == 0)
+            return ipc__fail(deadline == IPC_TIME_NOW ? -EAGAIN : -ETIMEDOUT,
+                             "%s (pid %d) is running", child->name,
+                             (int)child->pid);
+        /* Dead, but its tracer has not let go of it. */
+        ipc_sleep_until(ipc_after_ms(1));
+    }
+    return 0;
+}
+
+void ipc__child_forget(struct ipc__child *child)
+{
+    struct ipc__tree *tree = ipc__tree();
+    ipc__private_lock(&tree->lock);
+    ipc__tree_remove(tree, child);
+    ipc__private_unlock(&tree->lock);
+    if (child->fd >= 0)
+        close(child->fd);
+    child->fd = -1;
+}
+
+int ipc__child_signal(struct ipc__child *child, int sig)
+{
     if (!load_acquire(&child->running))
         return 0;
-    if (child->fd < 0)
-        return ipc__fail(child->fd, "%s has no descriptor", child->name);
-    const int rc = wait_end(child, deadline);
-    if (rc == 0)
-        collect(child);
-    else if (rc == -ETIMEDOUT)
-        return ipc__fail(deadline == IPC_TIME_NOW ? -EAGAIN : rc,
-                         "%s (pid %d) is running", child->name,
-                         (int)child->pid);
-    return rc;
+    int rc = child->fd >= 0 ? ipc__pidfd_signal(child->fd, sig) : -EBADF;
+    if (rc == -EBADF && child->relation == IPC__CHILD)
+        rc = kill(child->pid, sig) == 0 ? 0 : -errno; /* not waited for yet */
+    return rc == -ESRCH ? 0 : rc;
 }
 
 /* The record of a started process that this process may ask about, or why
@@ -281,9 +317,9 @@ int ipc_process_signal(ipc_process *process, int sig)
         return rc;
     if (child->relation == IPC__SELF)
         rc = kill(getpid(), sig) == 0 ? 0 : -errno;
-    else if (load_acquire(&child->running))
-        rc = ipc__pidfd_signal(child->fd, sig);
-    if (rc == 0 || rc == -ESRCH)
+    else
+        rc = ipc__child_signal(child, sig);
+    if (rc == 0)
         return 0;
     return ipc__fail(rc, "cannot send signal %d to %s", sig, process->name_);
 }
@@ -340,11 +376,13 @@ int ipc_process_close(ipc_process *process)
     if (child != NULL && child->relation != IPC__CHILD)
         return ipc__fail(-EINVAL, "%s is not a child", process->name_);
     if (child != NULL && child->starter == getpid()) {
-        if (ipc__child_join(child, IPC_TIME_NOW) == -EAGAIN)
+        if (ipc__child_join(child, IPC_TIME_NOW) != 0)
             return ipc__fail(-EBUSY, "%s (pid %d) is running", process->name_,
                              (int)child->pid);
-        close(child->fd); /* in a child of ours that was done at its start */
+        ipc__child_forget(child);
         (void)ipc_shared_free(child->start);
+    } else if (child != NULL && child->fd >= 0 && ipc__tree()->origin == NULL) {
+        close(child->fd); /* inherited by a plain fork(); others dropped it */
     }
     free(child);
     free(process->arg_copy_);

@@ -53,7 +53,13 @@ static int set_cpus(const ipc_process_options *options)
             return -EINVAL;
         CPU_SET((size_t)cpu, &set);
     }
-    return sched_setaffinity(0, sizeof set, &set) == 0 ? 0 : -errno;
+    /* The kernel takes what there is of the set and says nothing of the
+     * rest. */
+    cpu_set_t got;
+    if (sched_setaffinity(0, sizeof set, &set) != 0 ||
+        sched_getaffinity(0, sizeof got, &got) != 0)
+        return -errno;
+    return CPU_EQUAL(&set, &got) ? 0 : -EINVAL;
 }
 
 static int set_nice(const ipc_process_options *options)
@@ -84,12 +90,12 @@ static bool needs_setup(const ipc_process_options *options)
 static int set_up(const ipc_process *process, int parent_pid)
 {
     const ipc_process_options *options = &process->options_;
-    int rc = options->daemon ? ipc__watch_parent(parent_pid) : 0;
-    if (rc == 0)
-        rc = set_cpus(options);
+    int rc = set_cpus(options);
     if (rc == 0)
         rc = set_nice(options);
-    if (rc == 0)
+    if (rc == 0 && options->daemon) /* its watcher inherits what is above */
+        rc = ipc__watch_parent(parent_pid);
+    if (rc == 0) /* last: they may leave no room for what is above */
         rc = set_rlimits(options);
     return rc;
 }
@@ -134,18 +140,33 @@ static int run(ipc_process *self)
     return code;
 }
 
-/* tree: what the fork left of the starter's, empty.  siblings: children of the
- * starter, whose pidfds are not ours. */
+/* What the starter had in its tree, which is wiped in the child. */
+struct origin {
+    char name[32];
+    int parent_fd;
+    const struct ipc__child *siblings;
+};
+
+/* The starter's pidfds are not ours. */
+static void close_inherited(const struct origin *origin)
+{
+    const struct ipc__child *sibling = origin->siblings;
+    for (; sibling != NULL; sibling = sibling->next)
+        if (sibling->fd >= 0)
+            close(sibling->fd);
+    if (origin->parent_fd > 0)
+        close(origin->parent_fd);
+    ipc__watch_forget();
+}
+
 static _Noreturn void be_child(struct ipc__tree *tree,
                                const struct ipc__child *child,
-                               const char *parent_name,
-                               const struct ipc__child *siblings)
+                               const struct origin *origin)
 {
     const ipc_process *process = child->process;
     struct ipc__start *start = child->start;
-    for (; siblings != NULL; siblings = siblings->next)
-        close(siblings->fd);
-    ipc__tree_begin(tree, child, parent_name);
+    close_inherited(origin);
+    ipc__tree_begin(tree, child, origin->name);
     (void)prctl(PR_SET_NAME, child->name);
 
     if (needs_setup(&process->options_)) {
@@ -193,27 +214,30 @@ static void undo_child(pid_t pid)
 /* With the tree's lock. */
 static int fork_child(struct ipc__tree *tree, struct ipc__child *child)
 {
-    char own_name[32]; /* a copy: the tree is wiped in the child */
-    memcpy(own_name, tree->current->name_, sizeof own_name);
+    struct origin origin = {.parent_fd = tree->parent.fd,
+                            .siblings = tree->first};
+    memcpy(origin.name, tree->current->name_, sizeof origin.name);
     const int place = keep_place();
     if (place < 0)
         return place;
-    const struct ipc__child *siblings = tree->first;
     const pid_t pid = fork_patiently();
     const int error = errno;
     close(place);
     if (pid == 0)
-        be_child(tree, child, own_name, siblings);
+        be_child(tree, child, &origin);
     if (pid < 0)
         return ipc__fail(-error, "cannot fork %s: %s", child->name,
                          strerrordesc_np(error));
+    child->pid = pid;
     child->fd = ipc__pidfd_open(pid);
-    if (child->fd < 0) {
+    if (child->fd >= 0) {
+        child->running = 1;
+    } else if (child->fd == -ESRCH) { /* ended, and a stranger waited for it */
+        child->lost = true;
+    } else {
         undo_child(pid);
         return ipc__fail(child->fd, "no file descriptor for a pidfd");
     }
-    child->pid = pid;
-    child->running = 1;
     ipc__tree_add(tree, child);
     return 0;
 }
@@ -223,16 +247,18 @@ static int fork_child(struct ipc__tree *tree, struct ipc__child *child)
 static int await_setup(struct ipc__child *child)
 {
     const struct ipc__start *start = child->start;
+    struct ipc__pace pace = {0};
     uint32_t state;
     while ((state = load_acquire(&start->state)) == IPC__START_BEGUN)
-        if (ipc__sleep(&start->state, state, NULL, 0, IPC_TIME_FOREVER) &&
-            ipc__pidfd_wait(child->fd, IPC_TIME_NOW) == 0)
+        if (ipc__sleep(&pace, &start->state, state, NULL, 0,
+                       IPC_TIME_FOREVER) &&
+            ipc__child_join(child, IPC_TIME_NOW) == 0)
             return 0; /* it was killed: join will tell */
     if (state != IPC__START_FAILED)
         return 0;
     const int rc = start->error;
     (void)ipc__child_join(child, IPC_TIME_FOREVER);
-    close(child->fd);
+    ipc__child_forget(child);
     return ipc__fail(rc, "%s could not be set up: %s", child->name,
                      strerrordesc_np(-rc));
 }
@@ -247,7 +273,11 @@ static int start_child(struct ipc__child *child)
         snprintf(process->name_, sizeof process->name_, "Process-%u",
                  ++tree->named);
     memcpy(child->name, process->name_, sizeof child->name);
-    const int rc = fork_child(tree, child);
+    /* Under the lock, so that no child of ours is forked while libc's own
+     * lock for this is held. */
+    int rc = ipc__tree_end_at_exit();
+    if (rc == 0)
+        rc = fork_child(tree, child);
     ipc__private_unlock(&tree->lock);
     return rc == 0 && needs_setup(&process->options_) ? await_setup(child) : rc;
 }
@@ -294,9 +324,7 @@ int ipc_process_start(ipc_process *process)
     if (ipc_current_process() == NULL)
         return ipc__fail(-ENOSYS, "the kernel lacks MADV_WIPEONFORK");
 
-    int rc = ipc__tree_end_at_exit();
-    if (rc == 0)
-        rc = new_child(process, &child);
+    int rc = new_child(process, &child);
     if (rc != 0)
         return rc;
     process->child_ = child; /* before the fork: the child has it too */

@@ -1,11 +1,32 @@
 #include "process/streams.h"
 
-#include <stdbool.h>
 #include <stdio.h>
 #include <sys/single_threaded.h>
 
-/* Another thread may hold the lock of an input stream for as long as it waits
- * for input: then only the standard streams are safe to flush. */
+#ifdef __GLIBC__
+/* glibc's list of all streams.  To look whether there is anything to do costs
+ * nothing; fflush(NULL) locks every stream, which in a new child means a copy
+ * of each page that one lies on: 11 us, where a fork takes 150.  And it would
+ * wait for another thread that sits in a read of some stream, for ever
+ * perhaps.  Nothing is locked here, as in exit(). */
+extern FILE *_IO_list_all; /* NOLINT(readability-identifier-naming) */
+
+void ipc__flush_pending(void)
+{
+    for (FILE *stream = _IO_list_all; stream != NULL; stream = stream->_chain)
+        if (stream->_IO_write_ptr > stream->_IO_write_base ||
+            stream->_mode > 0) /* wide: its buffer is elsewhere */
+            (void)fflush_unlocked(stream);
+}
+#else
+void ipc__flush_pending(void)
+{
+    (void)fflush(NULL);
+}
+#endif
+
+/* The other threads go on printing: only the standard streams are safe to
+ * flush then, with their locks. */
 void ipc__flush_all(void)
 {
     if (__libc_single_threaded) {
@@ -14,32 +35,4 @@ void ipc__flush_all(void)
         (void)fflush(stdout);
         (void)fflush(stderr);
     }
-}
-
-#ifdef __GLIBC__
-/* glibc's list of all streams.  Looking whether there is anything to do costs
- * nothing; fflush(NULL) locks every stream, which in a new child means a copy
- * of each page that one lies on: 11 us, where a fork takes 150. */
-extern FILE *_IO_list_all; /* NOLINT(readability-identifier-naming) */
-
-static bool is_pending(void)
-{
-    for (const FILE *stream = _IO_list_all; stream != NULL;
-         stream = stream->_chain)
-        if (stream->_IO_write_ptr > stream->_IO_write_base ||
-            stream->_mode > 0) /* wide: its buffer is elsewhere */
-            return true;
-    return false;
-}
-#else
-static bool is_pending(void)
-{
-    return true;
-}
-#endif
-
-void ipc__flush_pending(void)
-{
-    if (is_pending())
-        (void)fflush(NULL);
 }

@@ -28,7 +28,7 @@
 #include "process/internal.h"
 
 #define STACK_BYTES 16384
-#define POLL_NS     50000000 /* when there is no descriptor to sleep on */
+#define RECHECK_NS  80000000 /* a daemon ends within 100 ms of its parent */
 
 /* The kernel's signal set, all of it: libc's macros spare its own signals. */
 #define KERNEL_SIGSET_BYTES 8
@@ -52,21 +52,34 @@ static NO_SANITIZER int watcher(void *unused)
 {
     (void)unused;
     for (;;) {
+        /* Bounded: the program may have closed the descriptor and opened
+         * another file under its number. */
         struct pollfd item = {watch.fd, POLLIN, 0};
-        struct timespec pause = {0, POLL_NS};
+        struct timespec pause = {0, RECHECK_NS};
         long rc = 0;
         if (watch.fd >= 0)
-            rc = ipc__syscall5(SYS_ppoll, &item, 1, 0, 0, 0);
+            rc = ipc__syscall5(SYS_ppoll, &item, 1, &pause, 0, 0);
         else
             (void)ipc__syscall2(SYS_nanosleep, &pause, 0);
 
         if (ipc__syscall0(SYS_getppid) != watch.parent_pid)
             (void)ipc__syscall2(SYS_kill, ipc__syscall0(SYS_getpid), SIGKILL);
-        /* Ready, and the parent lives: the number is another file's now. */
-        if (rc > 0)
+        /* Ready, and the parent lives: the number is another file's now.  Or
+         * the limit on descriptors has become so low that none can be waited
+         * for. */
+        if (rc != 0 && rc != -EINTR)
             watch.fd = -1;
     }
     return 0;
+}
+
+void ipc__watch_forget(void)
+{
+    if (watch.parent_pid == 0)
+        return;
+    if (watch.fd >= 0)
+        close(watch.fd);
+    watch.parent_pid = 0;
 }
 
 int ipc__watch_parent(int parent_pid)
@@ -74,12 +87,10 @@ int ipc__watch_parent(int parent_pid)
     if (getppid() == 0)
         return ipc__fail(-EXDEV, "the daemon's parent is in another pid "
                                  "namespace");
-    const int fd = ipc__pidfd_open(parent_pid);
-    if (fd < 0 && fd != -ESRCH)
-        return ipc__fail(fd, "the daemon cannot watch its parent");
+    const int fd = ipc__pidfd_open(parent_pid); /* or poll, without one */
     /* Opened first, asked then: a parent that died before left its pid to
      * anybody. */
-    if (fd < 0 || getppid() != parent_pid)
+    if (getppid() != parent_pid)
         (void)kill(getpid(), SIGKILL);
     watch.fd = fd;
     watch.parent_pid = parent_pid;
@@ -97,6 +108,6 @@ int ipc__watch_parent(int parent_pid)
                         KERNEL_SIGSET_BYTES);
     if (tid > 0)
         return 0;
-    close(fd);
+    ipc__watch_forget();
     return ipc__fail(-error, "the daemon cannot watch its parent");
 }

@@ -118,7 +118,9 @@ int ipc__file_record_check(int fd)
 
 int ipc__file_record_write(int fd, const struct ipc__file_record *record)
 {
-    char text[SIZE];
+    /* Within one page, so that the copy never stops half-way for another page
+     * to be brought in, where a signal would be looked at. */
+    _Alignas(SIZE) char text[SIZE];
     format(record, text);
     ssize_t n;
     do {

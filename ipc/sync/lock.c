@@ -92,7 +92,7 @@ static int fail_not_mine(const ipc_lock *lock, const char *what)
 static SLOW_PATH int acquire_slow(ipc_lock *lock, ipc_deadline deadline)
 {
     uint64_t seen = 0;
-    int rc = ipc__self_register(lock);
+    int rc = ipc__self_is_ready(lock) ? 0 : ipc__self_register(lock);
     if (rc == 0) {
         rc =
             ipc__owner_acquire(&lock->word_, &lock->since_ns_, deadline, &seen);
@@ -231,7 +231,10 @@ int ipc_lock_owner(ipc_lock *lock, ipc_lock_holder *out)
     holder.alive = !owner.dead;
     holder.owner_died = (low & FUTEX_BIT_OWNER_DIED) != 0 || owner.dead;
     holder.since_ns = load_relaxed(&lock->since_ns_);
-    return ipc__info_write(out, &holder, sizeof holder);
+    return ipc__info_write(out, &holder, sizeof holder) == 0
+               ? 0
+               : ipc__fail(-EINVAL,
+                           "a lock holder of a size that is not known");
 }
 
 /* ---- storage of the caller ---- */

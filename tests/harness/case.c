@@ -15,6 +15,7 @@ bool test__unfit_to_exit;
  * with the runner, and a failed assertion of it need not write a core. */
 static void set_up(int log_fd, pid_t runner)
 {
+    test__catch_stop(false);
     (void)setsid();
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != runner)

@@ -113,6 +113,7 @@ int test_run(const struct test_case *cases, size_t count, int argc, char **argv)
         printf("(no private /dev/shm here: leftovers of other programs of "
                "this user count)\n");
 
+    test__catch_stop(true);
     int totals[3] = {0, 0, 0};
     int64_t start = test_now_ns();
     for (size_t i = 0; i < count; i++) {
@@ -124,6 +125,7 @@ int test_run(const struct test_case *cases, size_t count, int argc, char **argv)
         totals[outcome.verdict]++;
         test__outcome_free(&outcome);
     }
+    test__catch_stop(false);
     printf("%s: %d ok, %d failed, %d skipped, %.1f s\n",
            program_invocation_short_name, totals[PASSED], totals[FAILED],
            totals[SKIPPED], (double)(test_now_ns() - start) / 1e9);

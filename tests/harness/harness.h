@@ -57,16 +57,13 @@ enum {
 struct test_case {
     const char *name;
     void (*run)(void);
-    int limit_s; /* 0: TEST_LIMIT_S */
+    int limit_s; /* times IPC_TEST_SCALE, see scale.h; 0: TEST_LIMIT_S */
 };
 
-#define TEST_CASE(function)                                                    \
-    {                                                                          \
-#        function, function, 0                                                 \
-    }
+#define TEST_CASE(function) TEST_CASE_LIMIT(function, 0)
 #define TEST_CASE_LIMIT(function, seconds)                                     \
     {                                                                          \
-#        function, function, (seconds)                                         \
+        .name = #function, .run = (function), .limit_s = (seconds)             \
     }
 
 /* The main() of a test program. */

@@ -135,6 +135,9 @@ struct outcome {
     int log_fd; /* what the case printed */
 };
 
+/* Let SIGINT and SIGTERM end the program, if yes after cleaning up. */
+void test__catch_stop(bool yes);
+
 /* Run one case.  Free the outcome after use. */
 void test__run_case(const struct test_case *test, struct outcome *outcome);
 void test__outcome_free(struct outcome *outcome);

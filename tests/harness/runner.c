@@ -1,5 +1,6 @@
 /* Runs a case, judges how it ended, and cleans up after it. */
 #include "harness/internal.h"
+#include "harness/scale.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -32,6 +33,23 @@ static int remove_entry(const char *path, const struct stat *st, int type,
     return 0;
 }
 
+/* SIGINT or SIGTERM has come: clean up before dying of it. */
+static volatile sig_atomic_t told_to_stop;
+
+static void on_stop(int signal_number)
+{
+    told_to_stop = signal_number;
+}
+
+static const int stop_signals[] = {SIGINT, SIGTERM};
+
+void test__catch_stop(bool yes)
+{
+    struct sigaction action = {.sa_handler = yes ? on_stop : SIG_DFL};
+    for (size_t i = 0; i < sizeof stop_signals / sizeof stop_signals[0]; i++)
+        (void)sigaction(stop_signals[i], &action, NULL);
+}
+
 static bool wait_ended(pid_t pid, int limit_s)
 {
     int fd = (int)syscall(SYS_pidfd_open, pid, 0);
@@ -44,7 +62,7 @@ static bool wait_ended(pid_t pid, int limit_s)
         struct pollfd item = {.fd = fd, .events = POLLIN};
         int rc = poll(&item, 1, left_ms > 0 ? (int)left_ms : 0);
         ended = rc > 0;
-        if (ended || left_ms <= 0)
+        if (ended || left_ms <= 0 || told_to_stop != 0)
             break;
     }
     (void)close(fd);
@@ -118,6 +136,7 @@ static void wait_and_judge(pid_t pid, const struct test_case *test,
                            struct outcome *outcome)
 {
     int limit_s = test->limit_s > 0 ? test->limit_s : TEST_LIMIT_S;
+    limit_s *= (int)test_scale();
     bool ended = wait_ended(pid, limit_s);
     if (!ended) {
         char what[256];
@@ -186,4 +205,8 @@ void test__run_case(const struct test_case *test, struct outcome *outcome)
         (void)nftw(test__page->tmpdir, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
     lines_free(&names);
     test__page = outer;
+    if (told_to_stop != 0) {
+        test__catch_stop(false);
+        (void)raise(told_to_stop);
+    }
 }

@@ -38,6 +38,7 @@ void sweep_run(const struct sweep *sweep, struct sweep_result *result)
     long stride = sweep->stride > 0 ? sweep->stride : 1;
     long max = sweep->max_points > 0 ? sweep->max_points : DEFAULT_MAX_POINTS;
     struct victim victim = {.sweep = sweep,
+                            .result = result,
                             .prepare = sweep->prepare,
                             .op = sweep->victim,
                             .with_meanwhile = sweep->meanwhile != NULL,

@@ -27,11 +27,11 @@
  * next instruction.  A few points at the ends are not the operation's.  Each
  * iteration of "rep movs" is a point.  A point costs one or two milliseconds
  * and what the oracle does.  When the course differs from run to run and a
- * place is not reached, the process is single-stepped to its k-th instruction
- * instead, at 30,000 steps a second.
+ * place is not reached, that run counts as one that finished, and the next one
+ * is single-stepped to its k-th instruction, at 30,000 steps a second.
  *
- * What the operation forks is not killed.  A signal mask that
- * it sets never includes SIGTRAP.
+ * What the operation forks is not killed.  A signal mask that it sets never
+ * includes SIGTRAP.
  *
  * x86-64 and no sanitizers; elsewhere sweep_run() skips the case. */
 #ifndef HARNESS_SWEEP_H
@@ -48,7 +48,7 @@ enum sweep_grain {
 /* Where the victim died. */
 struct sweep_point {
     long step;       /* before its step-th; 0: nobody was to be killed */
-    long second;     /* sweep2_run(): that of the recoverer; 0: it lived */
+    long second;     /* sweep2_run(): that of the recoverer; 0: as above */
     bool finished;   /* it did not die: the operation is complete */
     bool woken;      /* it died (or finished) after `meanwhile` had run */
     uintptr_t where; /* the next instruction */
@@ -71,8 +71,7 @@ struct sweep {
     void *ctx;
 
     /* In the case's process, before each run: put everything back, and start
-     * whoever else takes part; end those of the run before, which may have
-     * been for nothing, without an oracle.  May be NULL. */
+     * whoever else takes part.  May be NULL. */
     void (*reset)(void *ctx);
 
     /* In the victim before stepping starts: attach, warm up.  May be NULL. */
@@ -90,8 +89,9 @@ struct sweep {
     /* Does it sleep where it should?  NULL: in any futex wait. */
     bool (*asleep)(void *ctx, pid_t victim);
 
-    /* In the case's process after the death: use fresh processes to see that
-     * all goes on, and count what is wrong by sweep_wedge() and the like. */
+    /* In the case's process after each run: use fresh processes to see that
+     * all goes on, and count what is wrong by sweep_wedge() and the like; end
+     * those that reset has started. */
     void (*oracle)(void *ctx, const struct sweep_point *point,
                    struct sweep_result *result);
 

@@ -69,12 +69,14 @@ void sweep2_run(const struct sweep *sweep, struct sweep_result *result)
     *result = (struct sweep_result){.points = 0};
     struct pairs pairs = {.sweep = sweep, .result = result};
     pairs.first = (struct victim){.sweep = sweep,
+                                  .result = result,
                                   .prepare = sweep->prepare,
                                   .op = sweep->victim,
                                   .with_meanwhile = sweep->meanwhile != NULL,
                                   .restore = restore_first,
                                   .arg = &pairs};
     pairs.second = (struct victim){.sweep = sweep,
+                                   .result = result,
                                    .prepare = sweep->recoverer_prepare,
                                    .op = sweep->recoverer,
                                    .restore = restore_second,

@@ -52,7 +52,7 @@ typedef struct ipc_segment_options {
         sizeof(ipc_segment_options), 0                                         \
     }
 
-/* Make a new segment of size bytes (1 byte to 1 TiB) and map it.
+/* Make a new segment of size bytes (1 byte to just under 1 TiB) and map it.
  *
  * Errors: -EEXIST the name is in use; -EPERM or -EACCES it is somebody
  * else's; -ENOSPC /dev/shm is full; -EINVAL bad name or size; -EMFILE. */

@@ -1,0 +1,225 @@
+/* T13: an owner dies without the kernel telling, and its tid is given to
+ * somebody else.  Nobody is taken for it, and nothing is held for ever. */
+#include "unit/lock_support.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/wait.h>
+
+struct again {
+    struct stage stage;
+    uint32_t there;  /* the one who got the tid is */
+    uint32_t start;  /* and may begin */
+    int first_rc;    /* of its acquire */
+    int64_t got_ns;
+    pthread_mutex_t mutex; /* libc's, robust */
+};
+
+/* A role with this pid.  It waits for `start` before it does anything. */
+static void start_with_pid(struct role *role, void (*fn)(void *arg),
+                           struct again *again, pid_t pid)
+{
+    /* Identities tell threads apart by when they were born, in ticks. */
+    wait_ms(30);
+    for (int i = 0; i < 200; i++) {
+        char text[16];
+        const int fd = open("/proc/sys/kernel/ns_last_pid",
+                            O_WRONLY | O_CLOEXEC);
+        const int n = snprintf(text, sizeof text, "%d", (int)pid - 1);
+        const bool ok = fd >= 0 && write(fd, text, (size_t)n) == n;
+        if (fd >= 0)
+            (void)close(fd);
+        if (!ok)
+            test_skip("pids cannot be chosen here");
+        role_start(role, fn, again);
+        if (role->pid == pid)
+            return;
+        (void)role_kill(role); /* somebody else was faster */
+    }
+    test_skip("pid %d is not to be had", (int)pid);
+}
+
+static struct again *again_new(ipc_lock *lock)
+{
+    struct again *again = test_shared(sizeof *again);
+    pthread_mutexattr_t attr;
+    again->stage.lock = lock;
+    assert_int_equal(pthread_mutexattr_init(&attr), 0);
+    (void)pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
+    (void)pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
+    assert_int_equal(pthread_mutex_init(&again->mutex, &attr), 0);
+    return again;
+}
+
+/* An owner has died unnoticed; returns the pid it had. */
+static pid_t die_unnoticed(struct again *again)
+{
+    struct role owner;
+    role_start(&owner, hold_unnoticed, &again->stage);
+    meet_wait(&again->stage.ready, 1, LIMIT_MS);
+    const pid_t pid = owner.pid;
+    (void)role_kill(&owner);
+    return pid;
+}
+
+/* ---- it lives, and has nothing to do with the lock ---- */
+
+static void live_on(void *arg)
+{
+    struct again *again = arg;
+    meet_wait(&again->start, 1, LIMIT_MS);
+    static ipc_lock own;
+    expect_rc(ipc_lock_acquire(&own), 0); /* takes a slot */
+    meet_signal(&again->there);
+    for (;;)
+        (void)pause();
+}
+
+static void t13_a_dead_owner_is_found_behind_an_innocent_tid(void)
+{
+    ipc_lock *lock = new_lock(NULL);
+    struct again *again = again_new(lock);
+    struct stage *waiting = stage_new(lock);
+    struct role innocent, waiter;
+    const pid_t pid = die_unnoticed(again);
+    start_with_pid(&innocent, live_on, again, pid);
+    meet_signal(&again->start);
+    meet_wait(&again->there, 1, LIMIT_MS);
+
+    const int64_t start = test_now_ns();
+    role_start(&waiter, take_and_give, waiting);
+    test_report("ms", expect_told(&waiter, waiting, start));
+    assert_false(thread_ended(innocent.pid));
+    (void)role_kill(&innocent);
+    expect_rc(ipc_lock_free(lock), 0);
+}
+
+/* ---- it wants the lock itself ---- */
+
+static void want_it(void *arg)
+{
+    struct again *again = arg;
+    ipc_lock *lock = again->stage.lock;
+    meet_wait(&again->start, 1, LIMIT_MS);
+    assert_false(ipc_lock_is_mine(lock));
+    expect_rc(ipc_lock_release(lock), -EPERM);
+    expect_rc(ipc_lock_consistent(lock), -EPERM);
+    const int64_t start = test_now_ns();
+    expect_rc(ipc_lock_acquire(lock), IPC_OWNER_DIED);
+    test_report("ms", to_ms(test_now_ns() - start));
+    assert_true(ipc_lock_is_mine(lock));
+    expect_rc(ipc_lock_consistent(lock), 0);
+    expect_rc(ipc_lock_release(lock), 0);
+}
+
+static void t13_who_got_the_tid_is_not_taken_for_the_owner(void)
+{
+    ipc_lock *lock = new_lock(NULL);
+    struct again *again = again_new(lock);
+    struct role innocent;
+    start_with_pid(&innocent, want_it, again, die_unnoticed(again));
+    meet_signal(&again->start);
+    role_wait_ok(&innocent, RECHECK_MS + SLACK_MS);
+    expect_rc(ipc_lock_free(lock), 0);
+}
+
+/* The same for each life of one pid: every one dies holding it, unnoticed. */
+static void want_it_and_die(void *arg)
+{
+    struct again *again = arg;
+    ipc_lock *lock = again->stage.lock;
+    meet_wait(&again->start, 1, LIMIT_MS);
+    expect_rc(ipc_lock_acquire_until(lock, ipc_after_ms(SLACK_MS)),
+              IPC_OWNER_DIED);
+    forget_robust_list();
+}
+
+static void t13_one_tid_lives_and_dies_many_times(void)
+{
+    enum { LIVES = 8 };
+    ipc_lock *lock = new_lock(NULL);
+    struct again *again = again_new(lock);
+    const pid_t pid = die_unnoticed(again);
+    for (int i = 0; i < LIVES; i++) {
+        struct role role;
+        again->start = 0;
+        start_with_pid(&role, want_it_and_die, again, pid);
+        meet_signal(&again->start);
+        role_wait_ok(&role, RECHECK_MS + SLACK_MS);
+    }
+    test_report("lives", LIVES);
+    expect_rc(ipc_lock_acquire(lock), IPC_OWNER_DIED);
+    expect_rc(ipc_lock_release(lock), 0);
+    expect_rc(ipc_lock_free(lock), 0);
+}
+
+/* ---- it closes a segment in which the dead one still has a slot ---- */
+
+static ipc_segment *open_segment(void)
+{
+    ipc_segment *segment = NULL;
+    expect_rc(ipc_segment_open("again", &segment), 0);
+    return segment;
+}
+
+static void hold_in_segment_unnoticed(void *arg)
+{
+    struct again *again = arg;
+    ipc_lock *locks = ipc_segment_data(open_segment());
+    expect_rc(ipc_lock_acquire(&locks[0]), 0);
+    forget_robust_list();
+    meet_signal(&again->stage.ready);
+    for (;;)
+        (void)pause();
+}
+
+/* Holds a robust mutex of libc, whose link is in the same list as ours. */
+static void open_and_close(void *arg)
+{
+    struct again *again = arg;
+    meet_wait(&again->start, 1, LIMIT_MS);
+    ipc_segment *segment = open_segment();
+    ipc_lock *locks = ipc_segment_data(segment);
+    expect_rc(ipc_lock_acquire(&locks[1]), 0);
+    expect_rc(ipc_lock_release(&locks[1]), 0);
+    assert_int_equal(pthread_mutex_lock(&again->mutex), 0);
+    expect_rc(ipc_segment_close(segment), 0);
+    meet_signal(&again->there);
+    for (;;)
+        (void)pause();
+}
+
+/* The links in a dead peer's slot lead into the memory of that peer: who got
+ * its tid and pid must not follow them.  Its own list must stay whole, so
+ * that libc's mutex is told of its death. */
+static void t13_the_links_of_a_dead_slot_are_not_followed(void)
+{
+    struct again *again = again_new(NULL);
+    ipc_segment *segment = NULL;
+    struct role owner, innocent;
+    expect_rc(ipc_segment_create("again", 4096, NULL, &segment), 0);
+    role_start(&owner, hold_in_segment_unnoticed, again);
+    meet_wait(&again->stage.ready, 1, LIMIT_MS);
+    const pid_t pid = owner.pid;
+    (void)role_kill(&owner);
+
+    start_with_pid(&innocent, open_and_close, again, pid);
+    meet_signal(&again->start);
+    if (!meet_within(&again->there, 1, 2000))
+        test_fail("it got no further: wait status 0x%x",
+                  (unsigned)role_kill(&innocent));
+    (void)role_kill(&innocent);
+    const int how = pthread_mutex_trylock(&again->mutex);
+    expect_rc(ipc_segment_close(segment), 0);
+    expect_rc(ipc_segment_unlink("again"), 0);
+    assert_int_equal(how, EOWNERDEAD);
+}
+
+static const struct test_case cases[] = {
+    TEST_CASE(t13_a_dead_owner_is_found_behind_an_innocent_tid),
+    TEST_CASE(t13_who_got_the_tid_is_not_taken_for_the_owner),
+    TEST_CASE(t13_one_tid_lives_and_dies_many_times),
+    TEST_CASE(t13_the_links_of_a_dead_slot_are_not_followed),
+};
+TEST_MAIN(cases)

@@ -1,0 +1,312 @@
+/* System calls fail, always or the nth time, in calls of the whole interface:
+ * these say so, leave nothing behind, and work the next time. */
+#include "fault/everything.h"
+#include "harness/faults.h"
+
+#include <pthread.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <ipc/lock.h>
+#include <ipc/shared.h>
+
+#ifndef SYS_futex_waitv
+#    define SYS_futex_waitv 449
+#endif
+#ifndef SYS_pidfd_open
+#    define SYS_pidfd_open 434
+#endif
+
+/* ---- what fails, and what that may be called ---- */
+
+struct failing {
+    const char *name;
+    int number;
+    int error;
+    int also[2];     /* how else the error may be reported */
+    bool harmless;   /* nobody notices */
+    bool no_daemons; /* the watcher's clone() cannot be counted */
+};
+
+static const struct failing *failing;
+
+static bool is_expected(int error)
+{
+    return !failing->harmless &&
+           (error == -failing->error || error == -failing->also[0] ||
+            error == -failing->also[1]);
+}
+
+/* File systems and sandboxes say such things. */
+static const struct failing table[] = {
+    {"openat", SYS_openat, EACCES, {EPERM, 0}, false, false},
+    {"openat full", SYS_openat, ENFILE, {0, 0}, false, false},
+    {"memfd_create", SYS_memfd_create, ENFILE, {ENOMEM, 0}, false, false},
+    {"memfd_create old", SYS_memfd_create, ENOSYS, {ENOMEM, 0}, false, false},
+    {"mmap", SYS_mmap, ENOMEM, {0, 0}, false, false},
+    {"madvise", SYS_madvise, ENOMEM, {ENOSYS, 0}, false, false},
+    {"madvise old", SYS_madvise, EINVAL, {ENOSYS, ENOMEM}, false, false},
+    {"ftruncate", SYS_ftruncate, EFBIG, {ENOMEM, 0}, false, false},
+    {"fallocate", SYS_fallocate, ENOSPC, {0, 0}, false, false},
+    {"linkat", SYS_linkat, EACCES, {0, 0}, false, false},
+    {"linkat full", SYS_linkat, ENOSPC, {0, 0}, false, false},
+    {"flock", SYS_flock, ENOLCK, {EBUSY, 0}, false, false},
+    {"fcntl", SYS_fcntl, ENOLCK, {ENOMEM, EBUSY}, false, false},
+    {"pread64", SYS_pread64, EIO, {0, 0}, false, false},
+    {"pwrite64", SYS_pwrite64, ENOSPC, {0, 0}, false, false},
+    {"pidfd_open", SYS_pidfd_open, EMFILE, {0, 0}, false, false},
+    {"pidfd_open old", SYS_pidfd_open, ENOSYS, {0, 0}, false, false},
+    {"fork", SYS_clone, ENOMEM, {0, 0}, false, true},
+    {"fork limit", SYS_clone, EAGAIN, {0, 0}, false, true},
+    {"getrandom", SYS_getrandom, ENOSYS, {0, 0}, true, false},
+    {"futex_waitv", SYS_futex_waitv, ENOSYS, {0, 0}, true, false},
+    {"futex_waitv forbidden", SYS_futex_waitv, EPERM, {0, 0}, true, false},
+    {"get_robust_list", SYS_get_robust_list, EPERM, {0, 0}, true, false},
+    {"prctl", SYS_prctl, EPERM, {0, 0}, true, false},
+};
+
+enum { COUNT = sizeof table / sizeof table[0] };
+
+struct outcome {
+    long nth; /* 0: always */
+    long calls;
+    long errors;
+};
+
+static void use_everything_and_look(void *arg)
+{
+    struct outcome *outcome = arg;
+    struct everything use = {.expected = is_expected,
+                             .no_daemons = failing->no_daemons};
+    assert_int_equal(chdir(test_tmpdir()), 0);
+    const int fds = count_fds();
+    if (outcome->nth == 0)
+        fault_syscall(failing->number, failing->error);
+    else
+        fault_syscall_nth(failing->number, outcome->nth, failing->error);
+    use_everything(&use);
+    outcome->errors = use.errors;
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+    if (outcome->nth == 0)
+        return; /* nor can it be looked at itself any more */
+    outcome->calls = fault_syscall_count();
+    if (outcome->calls < outcome->nth) { /* it is still to come */
+        assert_int_equal(use.errors, 0);
+        return;
+    }
+    remove_names_of_everything();
+    assert_int_equal(count_fds(), fds);
+    struct everything again = {.no_daemons = failing->no_daemons};
+    use_everything(&again);
+    assert_int_equal(count_fds(), fds);
+}
+
+static void fail_once(struct outcome *outcome, long nth)
+{
+    struct role role;
+    const int names = test_shm_names();
+    *outcome = (struct outcome){.nth = nth};
+    printf("%s (%d), call %ld\n", failing->name, failing->error, nth);
+    (void)fflush(stdout);
+    role_start(&role, use_everything_and_look, outcome);
+    role_wait_ok(&role, LIMIT_MS);
+    remove_names_of_everything();
+    assert_int_equal(test_shm_names(), names);
+}
+
+static void call_that_always_fails(void)
+{
+    struct outcome *outcome = test_shared(sizeof *outcome);
+    for (failing = table; failing < table + COUNT; failing++)
+        fail_once(outcome, 0);
+    test_report("calls", COUNT);
+}
+
+static void call_that_fails_once(void)
+{
+    struct outcome *outcome = test_shared(sizeof *outcome);
+    long pairs = 0;
+    long errors = 0;
+    for (failing = table; failing < table + COUNT; failing++) {
+        long nth = 1;
+        for (;; nth++) {
+            fail_once(outcome, nth);
+            errors += outcome->errors;
+            if (outcome->calls < nth)
+                break;
+            pairs++;
+        }
+    }
+    test_report("calls", COUNT);
+    test_report("pairs", pairs);
+    test_report("errors", errors);
+}
+
+/* ---- a child that cannot do its part ---- */
+
+static void no_threads_in_the_child(void)
+{
+    fault_syscall(SYS_clone, EAGAIN);
+}
+
+static void no_pidfds_in_the_child(void)
+{
+    fault_syscall(SYS_pidfd_open, EPERM);
+}
+
+static void no_polls_in_the_child(void)
+{
+    fault_syscall(SYS_ppoll, EPERM);
+}
+
+static void daemon_without_a_watcher_does_not_start(void)
+{
+    const int fds = count_fds();
+    const ipc_process_options options = {.size = sizeof options,
+                                         .daemon = true};
+    ipc_process p;
+    assert_int_equal(pthread_atfork(NULL, NULL, no_threads_in_the_child), 0);
+    for (int i = 0; i < 2; i++) {
+        CHECK(ipc_process_init(&p, return_zero, NULL, &options), 0);
+        CHECK(ipc_process_start(&p), -EAGAIN);
+        assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+        assert_int_equal(count_fds(), fds);
+        CHECK(ipc_process_close(&p), 0);
+    }
+    assert_int_equal(run(return_zero, NULL), 0); /* it needs none */
+}
+
+static void (*fault)(void);
+
+static void start_and_wait(void *arg)
+{
+    ipc_process p;
+    assert_int_equal(pthread_atfork(NULL, NULL, fault), 0);
+    start_daemon(&p, come_and_stay, arg);
+    (void)sleep_for_good(NULL);
+}
+
+static void daemon_that_cannot_poll_ends_with_its_parent(void)
+{
+    static void (*const faults[])(void) = {no_polls_in_the_child,
+                                           no_pidfds_in_the_child};
+    for (int i = 0; i < 2; i++) {
+        uint32_t *words = test_shared(2 * sizeof *words);
+        struct role parent;
+        fault = faults[i];
+        role_start(&parent, start_and_wait, words);
+        meet_wait(&words[0], 1, LIMIT_MS);
+        (void)role_kill(&parent); /* the runner sees whether the daemon stays */
+    }
+}
+
+/* ---- locks without the kernel's help: deaths by the re-check ---- */
+
+struct scene {
+    ipc_lock lock;
+    uint32_t held;
+    uint32_t go_on;
+};
+
+static int hold_for_good(void *arg)
+{
+    struct scene *scene = arg;
+    if (ipc_lock_acquire(&scene->lock) < 0)
+        return 1;
+    meet_signal(&scene->held);
+    return sleep_for_good(NULL);
+}
+
+static int allocate_for_good(void *arg)
+{
+    struct scene *scene = arg;
+    while (__atomic_load_n(&scene->go_on, __ATOMIC_RELAXED) != 0) {
+        if (ipc_shared_free(ipc_shared_alloc(50)) != 0)
+            return 1;
+        meet_signal(&scene->held);
+    }
+    return 0;
+}
+
+static void live_without(void *arg)
+{
+    static const struct {
+        int number, error;
+    } filters[][2] = {
+        {{SYS_futex_waitv, ENOSYS}, {0, 0}},
+        {{SYS_futex_waitv, EPERM}, {0, 0}},
+        {{SYS_get_robust_list, EPERM}, {0, 0}},
+        {{SYS_futex_waitv, EPERM}, {SYS_get_robust_list, EPERM}},
+    };
+    const int which = *(int *)arg;
+    for (int i = 0; i < 2; i++)
+        if (filters[which][i].number != 0)
+            fault_syscall(filters[which][i].number, filters[which][i].error);
+
+    struct scene *scene = ipc_shared_alloc(sizeof *scene);
+    assert_non_null(scene);
+    ipc_process p;
+    int64_t slowest = 0;
+    for (uint32_t i = 1; i <= 3; i++) {
+        start(&p, hold_for_good, scene);
+        meet_wait(&scene->held, i, LIMIT_MS);
+        CHECK(ipc_lock_acquire_until(&scene->lock, ipc_after_ms(150)),
+              -ETIMEDOUT);
+        const int64_t from = test_now_ns();
+        CHECK(ipc_process_kill(&p), 0);
+        CHECK(ipc_lock_acquire_until(&scene->lock, ipc_after_ms(LIMIT_MS)),
+              IPC_OWNER_DIED);
+        if (ms_since(from) > slowest)
+            slowest = ms_since(from);
+        CHECK(ipc_lock_consistent(&scene->lock), 0);
+        CHECK(ipc_lock_release(&scene->lock), 0);
+        assert_int_equal(end_of(&p), -SIGKILL);
+    }
+
+    /* Most of these die in the allocator, which has a guard. */
+    scene->go_on = 1;
+    scene->held = 0;
+    for (uint32_t i = 1; i <= 20; i++) {
+        start(&p, allocate_for_good, scene);
+        meet_wait(&scene->held, i * 20, LIMIT_MS);
+        CHECK(ipc_process_kill(&p), 0);
+        assert_int_equal(end_of(&p), -SIGKILL);
+        const int64_t from = test_now_ns();
+        CHECK(ipc_shared_free(ipc_shared_alloc(50)), 0);
+        if (ms_since(from) > slowest)
+            slowest = ms_since(from);
+    }
+    static const char *const names[] = {"no_waitv_ms", "waitv_forbidden_ms",
+                                        "no_robust_list_ms", "neither_ms"};
+    test_report(names[which], slowest);
+    assert_true(slowest < 1200);
+    CHECK(ipc_shared_free(scene), 0);
+}
+
+static void deaths_are_found_by_the_recheck_without_futex_waitv(void)
+{
+    for (int which = 0; which < 2; which++) {
+        struct role role;
+        role_start(&role, live_without, &which);
+        role_wait_ok(&role, LIMIT_MS);
+    }
+}
+
+static void deaths_are_found_by_the_recheck_without_robust_list(void)
+{
+    for (int which = 2; which < 4; which++) {
+        struct role role;
+        role_start(&role, live_without, &which);
+        role_wait_ok(&role, LIMIT_MS);
+    }
+}
+
+static const struct test_case cases[] = {
+    TEST_CASE_LIMIT(call_that_always_fails, 120),
+    TEST_CASE_LIMIT(call_that_fails_once, 240),
+    TEST_CASE(daemon_without_a_watcher_does_not_start),
+    TEST_CASE(daemon_that_cannot_poll_ends_with_its_parent),
+    TEST_CASE(deaths_are_found_by_the_recheck_without_futex_waitv),
+    TEST_CASE(deaths_are_found_by_the_recheck_without_robust_list),
+};
+TEST_MAIN(cases)
