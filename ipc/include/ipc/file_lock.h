@@ -56,7 +56,8 @@ IPC_API int ipc_file_lock_close(ipc_file_lock *lock);
 /* As ipc_lock_acquire() and its forms: 0, IPC_OWNER_DIED, or -EDEADLK,
  * -EAGAIN, -ETIMEDOUT, -ENOTRECOVERABLE.
  * Errors besides: -ENOLCK the file system has no locks to give; -ESTALE the
- * lock file was removed or replaced by somebody; -EIO, -ENOSPC. */
+ * lock file was removed or replaced by somebody; -EUCLEAN somebody wrote
+ * into it; -EBADF the program has closed its descriptor; -EIO, -ENOSPC. */
 IPC_API IPC_MUST_USE int ipc_file_lock_acquire(ipc_file_lock *lock)
     IPC_NONNULL(1);
 IPC_API IPC_MUST_USE int ipc_file_lock_acquire_nowait(ipc_file_lock *lock)
@@ -65,7 +66,10 @@ IPC_API IPC_MUST_USE int ipc_file_lock_acquire_until(ipc_file_lock *lock,
                                                      ipc_deadline deadline)
     IPC_NONNULL(1);
 
-/* As the functions of ipc_lock of the same name. */
+/* As the functions of ipc_lock of the same name.  owner() tells of a dead
+ * holder with alive false, and of one on another host with pid 0.  A release
+ * whose line cannot be written is a release: the next one gets
+ * IPC_OWNER_DIED. */
 IPC_API int ipc_file_lock_release(ipc_file_lock *lock) IPC_NONNULL(1);
 IPC_API int ipc_file_lock_consistent(ipc_file_lock *lock) IPC_NONNULL(1);
 IPC_API int ipc_file_lock_reset(ipc_file_lock *lock) IPC_NONNULL(1);
