@@ -163,6 +163,28 @@ static bool unlink_slot(struct robust_list_head *head, struct ipc__slot *slot)
     return false;
 }
 
+/* By words: who reads it meanwhile gets a mixture, but no tear of a word. */
+static void write_name(struct ipc__slot *slot)
+{
+    union {
+        char text[sizeof slot->name];
+        uint64_t words[array_length(slot->name)];
+    } name = {{0}};
+    (void)prctl(PR_GET_NAME, name.text);
+    for (size_t i = 0; i < array_length(slot->name); i++)
+        store_relaxed(&slot->name[i], name.words[i]);
+}
+
+static void read_name(const struct ipc__slot *slot,
+                      char out[sizeof(slot->name)])
+{
+    for (size_t i = 0; i < array_length(slot->name); i++) {
+        const uint64_t word = load_relaxed(&slot->name[i]);
+        memcpy(out + i * sizeof word, &word, sizeof word);
+    }
+    out[sizeof slot->name - 1] = '\0';
+}
+
 static bool claim_slot(struct ipc__region *region)
 {
     struct robust_list_head *head = ipc__self.robust;
@@ -185,8 +207,8 @@ static bool claim_slot(struct ipc__region *region)
         link_slot(head, slot);
         head->list_op_pending = NULL;
 
-        slot->pid = ipc__self.pid;
-        (void)prctl(PR_GET_NAME, slot->name);
+        store_relaxed(&slot->pid, ipc__self.pid);
+        write_name(slot);
         store_release(&slot->birth, BIRTH(id));
         store_release(&slot->tid, TID(id)); /* [claim→look] */
         if (seen != 0) /* somebody may still sleep on the dead one's word */
@@ -218,14 +240,16 @@ bool ipc__peers_leave(struct ipc__region *region)
     for (uint32_t i = 0; i < IPC__REGION_SLOTS; i++) {
         struct ipc__slot *slot = &region->slots[i];
         const uint32_t life = load_relaxed(&slot->life);
-        if (slot->pid != pid || life == 0 || (life & FUTEX_BIT_OWNER_DIED) != 0)
+        if (load_relaxed(&slot->pid) != pid || life == 0 ||
+            (life & FUTEX_BIT_OWNER_DIED) != 0)
             continue;
         const bool is_known =
             ipc__self.robust != NULL && ipc__self.process == ipc__local.process;
-        if (is_known && slot->tid == TID(ipc__self.id) &&
-            slot->birth == BIRTH(ipc__self.id))
+        const bool our_tid =
+            is_known && load_relaxed(&slot->tid) == TID(ipc__self.id);
+        if (our_tid && load_relaxed(&slot->birth) == BIRTH(ipc__self.id))
             give_slot_back(slot);
-        else if (!is_known || slot->tid != TID(ipc__self.id))
+        else if (!our_tid)
             others = true;
         /* Else our tid with another birth: a dead one's, not linked here. */
     }
@@ -335,9 +359,8 @@ void ipc__peer_describe(const void *address, uint64_t owner, int32_t *pid,
     if (TID(id) == 0) /* the kernel has wiped it */
         return;
     if (slot != NULL) {
-        *pid = slot->pid;
-        memcpy(name, slot->name, sizeof slot->name);
-        name[sizeof slot->name - 1] = '\0';
+        *pid = load_relaxed(&slot->pid);
+        read_name(slot, name);
     } else if (!dead_by_proc(id)) {
         *pid = ipc__proc_pid_of((int)TID(id));
         ipc__proc_name((int)TID(id), name, 24);

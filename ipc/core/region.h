@@ -26,9 +26,9 @@ struct ipc__slot {
     uint32_t birth; /* with tid: the identity; see peers.h */
     int32_t pid;    /* its process, for messages */
     uint64_t reserved;
-    void *prev;    /* the kernel's robust list, as glibc lays it out: */
-    void *next;    /* its links lie at 24 and 32 behind the futex word */
-    char name[24]; /* its short name when it came, for messages */
+    void *prev;       /* the kernel's robust list, as glibc lays it out: */
+    void *next;       /* its links lie at 24 and 32 behind the futex word */
+    uint64_t name[3]; /* its short name when it came, for messages */
 };
 
 enum ipc__region_kind {

@@ -9,6 +9,14 @@
 #include "base/atomic.h"
 #include "kernel/syscall.h"
 
+/* The store that the kernel makes for us is a release: ThreadSanitizer sees
+ * only the system call. */
+#if defined(__SANITIZE_THREAD__)
+#    include <sanitizer/tsan_interface.h>
+#else
+#    define __tsan_release(address) ((void)(address))
+#endif
+
 #ifndef SYS_futex_waitv
 #    define SYS_futex_waitv 449
 #endif
@@ -74,6 +82,7 @@ void ipc__futex_wake(const uint32_t *word, int count)
 
 int ipc__futex_set_and_wake(uint32_t *word, int value, int count)
 {
+    __tsan_release(word);
     /* FUTEX_WAKE_OP wakes a second set of sleepers if the old value passes a
      * comparison.  "Equal 0" never does for a word that somebody owns. */
     const unsigned op = ((unsigned)FUTEX_OP_SET << 28) |

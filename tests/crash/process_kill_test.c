@@ -16,18 +16,29 @@
 #include <ipc/shared.h>
 
 /* Daemons promise to end within 100 ms; a second on top is for the machine. */
-enum { DAEMON_LIMIT_MS = 1100, DAEMONS = 3, ALL = 2 * DAEMONS + 1 };
+enum {
+    DAEMON_LIMIT_MS = 1100,
+    DAEMONS = 3,
+    ALL = 2 * DAEMONS + 1
+};
 
 /* What the processes of a case share. */
 struct stage {
     uint32_t ready;
     uint32_t go;
     uint32_t answers;
-    int32_t how;             /* the parent dies */
-    int32_t pids[ALL + 1];   /* of its descendants */
+    int32_t how;           /* the parent dies */
+    int32_t pids[ALL + 1]; /* of its descendants */
 };
 
-enum { BY_SIGKILL, BY__EXIT, BY_ABORT, BY_SEGV, BY_THREAD__EXIT, WAYS };
+enum {
+    BY_SIGKILL,
+    BY__EXIT,
+    BY_ABORT,
+    BY_SEGV,
+    BY_THREAD__EXIT,
+    WAYS
+};
 
 static struct stage *new_stage(void)
 {
@@ -77,7 +88,7 @@ static int be_a_grandchild(void *arg)
     note_pid(DAEMONS + *(int *)arg);
     sigset_t all;
     (void)sigfillset(&all);
-    (void)sigprocmask(SIG_BLOCK, &all, NULL); /* SIGKILL cannot be */
+    (void)pthread_sigmask(SIG_BLOCK, &all, NULL); /* SIGKILL cannot be */
     return sleep_for_good(NULL);
 }
 

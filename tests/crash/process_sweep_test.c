@@ -14,7 +14,9 @@
 #include <ipc/lock.h>
 #include <ipc/shared.h>
 
-enum { LEFT_MS = 1100 }; /* for a daemon to see that its parent is gone */
+enum {
+    LEFT_MS = 1100
+}; /* for a daemon to see that its parent is gone */
 
 /* What the family of the case has before the first death. */
 struct family {
@@ -74,14 +76,17 @@ static bool all_orphans_end(void)
 static void end_all_orphans(void)
 {
     char path[64];
-    int pid;
+    char text[2000] = "";
     (void)snprintf(path, sizeof path, "/proc/self/task/%d/children",
                    (int)getpid());
     FILE *children = fopen(path, "re");
-    while (children != NULL && fscanf(children, "%d", &pid) == 1)
-        (void)kill(pid, SIGKILL);
-    if (children != NULL)
+    if (children != NULL) {
+        (void)fgets(text, sizeof text, children);
         (void)fclose(children);
+    }
+    char *rest = text;
+    for (long pid; (pid = strtol(rest, &rest, 10)) > 0;)
+        (void)kill((pid_t)pid, SIGKILL);
     while (waitpid(-1, NULL, 0) > 0)
         continue;
 }
@@ -238,10 +243,10 @@ static pid_t trace_the_child(pid_t starter)
     if (WIFEXITED(status) && WEXITSTATUS(status) == TEST_SKIPPED)
         _exit(TEST_SKIPPED);
     assert_true(WIFSTOPPED(status));
-    assert_int_equal(ptrace(PTRACE_SETOPTIONS, starter, NULL,
-                            PTRACE_O_TRACEFORK | PTRACE_O_EXITKILL |
-                                PTRACE_O_TRACESYSGOOD),
-                     0);
+    assert_int_equal(
+        ptrace(PTRACE_SETOPTIONS, starter, NULL,
+               PTRACE_O_TRACEFORK | PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD),
+        0);
     assert_int_equal(ptrace(PTRACE_CONT, starter, NULL, NULL), 0);
     assert_int_equal(waitpid(starter, &status, 0), starter);
     assert_int_equal(status >> 8, SIGTRAP | (PTRACE_EVENT_FORK << 8));

@@ -14,7 +14,11 @@
 #include <ipc/segment.h>
 #include <ipc/shared.h>
 
-enum { STORM = 10000, HITS = 20, LATE_MS = 1000 };
+enum {
+    STORM = 10000,
+    HITS = 20,
+    LATE_MS = 1000
+};
 
 static int64_t worst_ns; /* the latest return after a deadline */
 
@@ -114,7 +118,7 @@ static void exit_in_a_storm(void *arg)
     start(&p[1], sleep_and_return, &ms);
     *(int *)arg = ipc_process_pid(&p[1]);
     storm_start(STORM);
-    exit(0);
+    leave(0);
 }
 
 static void exit_joins_the_children(void)

@@ -45,8 +45,8 @@ static void use_processes(void)
     const ipc_process_options other = {.size = sizeof other,
                                        .daemon = !now->no_daemons};
     ipc_process p[2];
-    const bool ready = DONE(ipc_process_init(&p[0], return_it, &number,
-                                             &copied));
+    const bool ready =
+        DONE(ipc_process_init(&p[0], return_it, &number, &copied));
     (void)DONE(ipc_process_init_ops(&p[1], &ops, &other));
     const bool first = DONE(ipc_process_start(&p[0]));
     assert_true(ready || !first);

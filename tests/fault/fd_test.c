@@ -99,8 +99,7 @@ static void lock_of_one_without_descriptors_is_not_taken_away(void)
     assert_true(holder.alive);
     CHECK(ipc_process_kill(&p), 0);
     assert_int_equal(end_of(&p), -SIGKILL);
-    CHECK(ipc_lock_acquire_until(lock, ipc_after_ms(LIMIT_MS)),
-          IPC_OWNER_DIED);
+    CHECK(ipc_lock_acquire_until(lock, ipc_after_ms(LIMIT_MS)), IPC_OWNER_DIED);
     CHECK(ipc_lock_consistent(lock), 0);
     CHECK(ipc_lock_release(lock), 0);
     CHECK(ipc_lock_free(lock), 0);
@@ -118,8 +117,7 @@ static void waiter_without_descriptors_takes_nothing_away(void)
     fault_fds_left(0);
     CHECK(ipc_lock_acquire_until(lock, ipc_after_ms(300)), -ETIMEDOUT);
     CHECK(ipc_process_kill(&p), 0);
-    CHECK(ipc_lock_acquire_until(lock, ipc_after_ms(LIMIT_MS)),
-          IPC_OWNER_DIED);
+    CHECK(ipc_lock_acquire_until(lock, ipc_after_ms(LIMIT_MS)), IPC_OWNER_DIED);
     fault_fds_restore();
     assert_int_equal(end_of(&p), -SIGKILL);
     CHECK(ipc_lock_release(lock), 0);

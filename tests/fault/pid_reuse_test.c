@@ -91,7 +91,7 @@ static void lose_a_daemon_and_exit(void *arg)
     *pid = start_and_lose(&p[0], true);
     start_innocent(*pid);
     start_daemon(&p[1], sleep_for_good, NULL);
-    exit(0);
+    leave(0);
 }
 
 static void exit_terminates_its_own_daemons_only(void)

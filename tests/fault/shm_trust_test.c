@@ -161,16 +161,29 @@ static void hard_links_by_another_user_are_refused(void)
 
 /* ---- what is ours is not theirs ---- */
 
+/* -EACCES by the kernel, or -EPERM by us, whoever looks first. */
+static void expect_refused(int rc, const char *what)
+{
+    if ((rc != -EACCES && rc != -EPERM) || ipc_error_detail()[0] == '\0')
+        test_fail("%s: %d", what, rc);
+}
+
+static void expect_all_refused(const char *name)
+{
+    ipc_segment *segment = NULL;
+    expect_refused(ipc_segment_open(name, &segment), "open");
+    expect_refused(ipc_segment_open_or_create(name, 10, NULL, &segment),
+                   "open_or_create");
+    expect_refused(ipc_segment_unlink(name), "unlink");
+    expect_no_create(name, -EEXIST);
+}
+
 static void try_as_nobody(void *arg)
 {
-    const char *name = arg;
     ipc_lock *lock = NULL;
     become_nobody();
-    expect_no_open(name, -EACCES);
-    expect_no_open_or_create(name, -EACCES);
-    expect_no_create(name, -EEXIST);
-    expect_failure(ipc_segment_unlink(name), -EACCES, "unlink");
-    expect_failure(ipc_lock_open(shm_name("lock"), &lock), -EACCES, "lock");
+    expect_all_refused(arg);
+    expect_refused(ipc_lock_open(shm_name("lock"), &lock), "lock");
     run_gc(0);
     assert_true(shm_exists(shm_name("abandoned")));
 }
@@ -178,8 +191,7 @@ static void try_as_nobody(void *arg)
 static void try_open_file_as_nobody(void *arg)
 {
     become_nobody();
-    expect_no_open(arg, -EPERM);
-    expect_failure(ipc_segment_unlink(arg), -EPERM, "unlink");
+    expect_all_refused(arg);
 }
 
 static void expect_mode_0600(const char *name)

@@ -65,7 +65,9 @@ static const struct failing table[] = {
     {"prctl", SYS_prctl, EPERM, {0, 0}, true, false},
 };
 
-enum { COUNT = sizeof table / sizeof table[0] };
+enum {
+    COUNT = sizeof table / sizeof table[0]
+};
 
 struct outcome {
     long nth; /* 0: always */

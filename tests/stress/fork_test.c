@@ -14,7 +14,9 @@
 #include <ipc/lock.h>
 #include <ipc/shared.h>
 
-enum { SLOWER = SANITIZED ? 10 : 1 };
+enum {
+    SLOWER = SANITIZED ? 10 : 1
+};
 
 /* ---- a storm from many threads ---- */
 
@@ -53,16 +55,18 @@ static void *start_one_after_the_other(void *arg)
 
 static void sixty_four_threads_start_processes(void)
 {
-    enum { THREADS = 64 };
+    enum {
+        THREADS = 64
+    };
     pthread_t threads[THREADS];
     struct storm *storm = ipc_shared_alloc(sizeof *storm);
     assert_non_null(storm);
     storm->each = (2000 * test_scale() / SLOWER + THREADS - 1) / THREADS;
     const int64_t from = test_now_ns();
     for (int i = 0; i < THREADS; i++)
-        assert_int_equal(pthread_create(&threads[i], NULL,
-                                        start_one_after_the_other, storm),
-                         0);
+        assert_int_equal(
+            pthread_create(&threads[i], NULL, start_one_after_the_other, storm),
+            0);
     for (int i = 0; i < THREADS; i++)
         assert_int_equal(pthread_join(threads[i], NULL), 0);
     const int64_t ns = test_now_ns() - from;
@@ -76,7 +80,9 @@ static void sixty_four_threads_start_processes(void)
 
 /* ---- in the middle of malloc() and of our calls ---- */
 
-enum { BUSY = 8 };
+enum {
+    BUSY = 8
+};
 
 struct busy {
     ipc_lock lock;
@@ -119,20 +125,24 @@ static void *share_all_the_time(void *arg)
     return NULL;
 }
 
+static bool use_lock_and_memory(struct busy *busy, void *memory, void *shared)
+{
+    return memory != NULL && shared != NULL &&
+           ipc_lock_acquire(&busy->lock) == 0 &&
+           ipc_lock_release(&busy->lock) == 0;
+}
+
 static int use_all(void *arg)
 {
-    struct busy *busy = arg;
-    for (size_t i = 1; i < 10; i++) {
+    bool ok = true;
+    for (size_t i = 1; ok && i < 10; i++) {
         void *memory = malloc(i * 300);
         void *shared = ipc_shared_alloc(i * 300);
-        if (memory == NULL || shared == NULL ||
-            ipc_lock_acquire(&busy->lock) != 0 ||
-            ipc_lock_release(&busy->lock) != 0 ||
-            ipc_shared_free(shared) != 0)
-            return 1;
+        ok = use_lock_and_memory(arg, memory, shared) &&
+             ipc_shared_free(shared) == 0;
         free(memory);
     }
-    return 0;
+    return ok ? 0 : 1;
 }
 
 static int use_all_and_start(void *arg)
@@ -166,7 +176,7 @@ static void processes_start_amid_malloc_and_our_calls(void)
 /* ---- two first ones at once ---- */
 
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-void *__libc_calloc(size_t count, size_t size);
+void *__libc_calloc(size_t count, size_t size); /* NOLINT: glibc's name */
 
 static struct {
     pthread_t thread; /* whose allocation takes its time */
@@ -175,6 +185,7 @@ static struct {
     uint32_t over;
 } slow;
 
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name) */
 void *calloc(size_t count, size_t size)
 {
     if (__atomic_load_n(&slow.armed, __ATOMIC_SEQ_CST) != 0 &&
@@ -252,14 +263,16 @@ static void allow_processes(rlim_t count)
 }
 
 struct limited {
-    int allowed; /* besides the role itself */
+    int allowed;  /* besides the role itself */
     bool daemons; /* each is two threads */
     int64_t slowest_ms;
 };
 
 static void start_too_many(void *arg)
 {
-    enum { MANY = 6 };
+    enum {
+        MANY = 6
+    };
     struct limited *limited = arg;
     ipc_process p[MANY];
     uint32_t *words = test_shared(2 * sizeof *words);
@@ -267,7 +280,7 @@ static void start_too_many(void *arg)
                                          .daemon = limited->daemons};
     become_a_user_without_processes();
     CHECK(ipc_shared_init(), 0);
-    allow_processes((rlim_t)(1 + limited->allowed));
+    allow_processes((rlim_t)limited->allowed + 1);
     const int running = limited->allowed / (limited->daemons ? 2 : 1);
     for (int i = 0; i < running; i++)
         start_with(&p[i], come_and_stay, words, &options);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <ipc/error.h>
@@ -36,14 +37,16 @@ static void every_number_has_a_text(void)
 static void texts_tell_results_apart(void)
 {
     static const int results[] = {
-        0,          IPC_OWNER_DIED, -EAGAIN,         -ETIMEDOUT,
+        0,          IPC_OWNER_DIED, -EAGAIN,          -ETIMEDOUT,
         -EDEADLK,   -EPERM,         -ENOTRECOVERABLE, -EBUSY,
         -EXDEV,     -EUCLEAN,       -EPROTONOSUPPORT, -E2BIG,
         -EINVAL,    -ENOMEM,        -ENOSPC,          -EMFILE,
         -ENFILE,    -EACCES,        -ENOENT,          -EEXIST,
         -EALREADY,  -ECHILD,        -ENOSYS,          -EMSGSIZE,
         -EOVERFLOW, -ESRCH,         -ENOLCK,          -ESTALE};
-    enum { COUNT = sizeof results / sizeof results[0] };
+    enum {
+        COUNT = sizeof results / sizeof results[0]
+    };
     for (int i = 0; i < COUNT; i++)
         for (int j = 0; j < i; j++)
             assert_string_not_equal(ipc_strerror(results[i]),
@@ -67,13 +70,13 @@ static void detail_is_about_the_last_failure(void)
     assert_non_null(strstr(detail_of(ipc_lock_release(&lock), -EPERM), "lock"));
     assert_non_null(strstr(
         detail_of(ipc_segment_open("no-such", &segment), -ENOENT), "no-such"));
-    assert_non_null(strstr(
-        detail_of(ipc_segment_create("a/b", 1, NULL, &segment), -EINVAL),
-        "a/b"));
+    assert_non_null(
+        strstr(detail_of(ipc_segment_create("a/b", 1, NULL, &segment), -EINVAL),
+               "a/b"));
 
     /* What works leaves it alone. */
     char before[256];
-    strcpy(before, ipc_error_detail());
+    (void)snprintf(before, sizeof before, "%s", ipc_error_detail());
     assert_int_equal(ipc_lock_acquire(&lock), 0);
     assert_int_equal(ipc_lock_release(&lock), 0);
     assert_string_equal(ipc_error_detail(), before);
@@ -86,8 +89,8 @@ static void detail_names_the_object(void)
     ipc_lock lock;
     assert_int_equal(ipc_lock_init(&lock, &options), 0);
     assert_int_equal(ipc_lock_acquire(&lock), 0);
-    assert_non_null(strstr(detail_of(ipc_lock_acquire(&lock), -EDEADLK),
-                           "\"tickets\""));
+    assert_non_null(
+        strstr(detail_of(ipc_lock_acquire(&lock), -EDEADLK), "\"tickets\""));
     assert_int_equal(ipc_lock_release(&lock), 0);
 }
 
@@ -97,8 +100,7 @@ static void detail_is_one_line_however_long_the_names_are(void)
     ipc_segment *segment;
     memset(name, 'n', sizeof name);
     name[200] = '\0';
-    const char *detail =
-        detail_of(ipc_segment_open(name, &segment), -ENOENT);
+    const char *detail = detail_of(ipc_segment_open(name, &segment), -ENOENT);
     assert_true(strlen(detail) > 150);
     assert_true(strlen(detail) < 256);
     (void)ipc__fail(-EIO, "%s%s%s", name, name, name);
@@ -133,25 +135,26 @@ static void each_thread_has_its_own_detail(void)
 
 /* Every call that fails says something of its own: never what another one had
  * to say before. */
-static void no_failure_leaves_the_old_detail(void)
+static const char old[] = "what was before";
+
+static bool remember_the_old(void)
 {
-    static const char old[] = "what was before";
+    return ipc__fail(-EIO, "%s", old) == -EIO;
+}
+
+static void expect_news(const char *call, int rc)
+{
+    if (rc >= 0 || strcmp(ipc_error_detail(), old) == 0)
+        test_fail("%s gave %d, and the detail is \"%s\"", call, rc,
+                  ipc_error_detail());
+}
+
+#define EXPECT_NEWS(call) expect_news(#call, remember_the_old() ? (call) : 0)
+
+static void failures_of_processes_are_news(void)
+{
     ipc_process p = {.state_ = 0};
-    ipc_lock lock = {.word_ = 0};
-    ipc_lock given_up = {.word_ = UINT32_MAX};
-    ipc_rlock rlock = {.depth_ = 0};
-    ipc_lock_holder holder = IPC_LOCK_HOLDER_INIT;
-    ipc_lock *named;
-    ipc_segment *segment;
     int code;
-#define EXPECT_NEWS(call)                                                      \
-    do {                                                                       \
-        (void)ipc__fail(-EIO, "%s", old);                                      \
-        const int rc_ = (call);                                                \
-        if (rc_ >= 0 || strcmp(ipc_error_detail(), old) == 0)                  \
-            test_fail("%s gave %d, and the detail is \"%s\"", #call, rc_,      \
-                      ipc_error_detail());                                     \
-    } while (0)
     EXPECT_NEWS(ipc_process_start(&p));
     EXPECT_NEWS(ipc_process_join(&p));
     EXPECT_NEWS(ipc_process_exitcode(&p, &code));
@@ -160,6 +163,15 @@ static void no_failure_leaves_the_old_detail(void)
     EXPECT_NEWS(ipc_process_signal(ipc_current_process(), 1000));
     EXPECT_NEWS(ipc_process_join(ipc_current_process()));
     EXPECT_NEWS(ipc_process_close(ipc_current_process()));
+}
+
+static void failures_of_locks_are_news(void)
+{
+    ipc_lock lock = {.word_ = 0};
+    ipc_lock given_up = {.word_ = UINT32_MAX};
+    ipc_rlock rlock = {.depth_ = 0};
+    ipc_lock_holder holder = IPC_LOCK_HOLDER_INIT;
+    ipc_lock *named;
     EXPECT_NEWS(ipc_lock_release(&lock));
     EXPECT_NEWS(ipc_lock_consistent(&lock));
     EXPECT_NEWS(ipc_lock_reset(&lock));
@@ -169,19 +181,23 @@ static void no_failure_leaves_the_old_detail(void)
     EXPECT_NEWS(ipc_lock_close(&lock));
     EXPECT_NEWS(ipc_lock_open("no-such", &named));
     EXPECT_NEWS(ipc_rlock_release(&rlock));
-    EXPECT_NEWS(ipc_segment_open("", &segment));
-    EXPECT_NEWS(ipc_segment_create("one", 0, NULL, &segment));
-    EXPECT_NEWS(ipc_segment_unlink("no-such"));
-    EXPECT_NEWS(ipc_shared_free(&lock));
     assert_int_equal(ipc_lock_acquire(&lock), 0);
     EXPECT_NEWS(ipc_lock_acquire_nowait(&lock));
     EXPECT_NEWS(ipc_lock_fini(&lock));
     holder.size = 0;
     EXPECT_NEWS(ipc_lock_owner(&lock, &holder));
     assert_int_equal(ipc_lock_release(&lock), 0);
-    (void)ipc__fail(-EIO, "%s", old);
-    assert_null(ipc_shared_alloc(0));
-    assert_string_not_equal(ipc_error_detail(), old);
+}
+
+static void failures_of_memory_are_news(void)
+{
+    int own = 0;
+    ipc_segment *segment;
+    EXPECT_NEWS(ipc_segment_open("", &segment));
+    EXPECT_NEWS(ipc_segment_create("one", 0, NULL, &segment));
+    EXPECT_NEWS(ipc_segment_unlink("no-such"));
+    EXPECT_NEWS(ipc_shared_free(&own));
+    EXPECT_NEWS(ipc_shared_alloc(0) == NULL ? -1 : 0);
 }
 
 /* ---- version ---- */
@@ -200,7 +216,9 @@ static const struct test_case cases[] = {
     TEST_CASE(detail_is_one_line_however_long_the_names_are),
     TEST_CASE(detail_is_empty_when_there_is_nothing_to_say),
     TEST_CASE(each_thread_has_its_own_detail),
-    TEST_CASE(no_failure_leaves_the_old_detail),
+    TEST_CASE(failures_of_processes_are_news),
+    TEST_CASE(failures_of_locks_are_news),
+    TEST_CASE(failures_of_memory_are_news),
     TEST_CASE(version_is_that_of_the_header),
 };
 TEST_MAIN(cases)

@@ -198,7 +198,9 @@ static const struct {
     {use_segment_open_or_create, sizeof(ipc_segment_options), true},
 };
 
-enum { USERS = sizeof users / sizeof users[0] };
+enum {
+    USERS = sizeof users / sizeof users[0]
+};
 
 /* Options of that size with one byte set. */
 static int use_with(int user, uint32_t size, size_t place, unsigned char byte)

@@ -15,16 +15,16 @@ enum {
 };
 
 struct program {
-    uint32_t ready;     /* children that are there */
-    uint32_t go;        /* raised to let them end */
-    uint32_t ended;     /* non-daemons that came to their end */
-    uint32_t terms;     /* SIGTERM seen by daemons */
-    int32_t daemons;    /* to start: that end by SIGTERM */
-    int32_t deaf;       /* to start: that ignore it */
-    int32_t stopped;    /* to start: that are stopped */
-    int32_t others;     /* to start: that end when they are told */
-    int32_t way;        /* of these: how it ends */
-    int32_t pids[8];    /* of all children, in that order */
+    uint32_t ready;  /* children that are there */
+    uint32_t go;     /* raised to let them end */
+    uint32_t ended;  /* non-daemons that came to their end */
+    uint32_t terms;  /* SIGTERM seen by daemons */
+    int32_t daemons; /* to start: that end by SIGTERM */
+    int32_t deaf;    /* to start: that ignore it */
+    int32_t stopped; /* to start: that are stopped */
+    int32_t others;  /* to start: that end when they are told */
+    int32_t way;     /* of these: how it ends */
+    int32_t pids[8]; /* of all children, in that order */
 };
 
 static struct program *here; /* of this program */
@@ -32,6 +32,7 @@ static struct program *here; /* of this program */
 static void on_term(int sig)
 {
     (void)sig;
+    /* NOLINTNEXTLINE(bugprone-signal-handler,cert-sig30-c): one system call */
     meet_signal(&here->terms);
     _exit(0);
 }
@@ -95,7 +96,7 @@ static void start_all(void)
 
 static void *exit_with_code(void *arg)
 {
-    exit(*(int *)arg);
+    leave(*(int *)arg);
 }
 
 static int be_the_program(void *arg)
@@ -106,7 +107,7 @@ static int be_the_program(void *arg)
     if (here->way == BY_RETURN)
         return code;
     if (here->way == BY_EXIT)
-        exit(code);
+        leave(code);
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, exit_with_code, &code), 0);
     (void)pthread_join(thread, NULL);
@@ -115,7 +116,7 @@ static int be_the_program(void *arg)
 
 static void be_a_main_program(void *arg)
 {
-    exit(be_the_program(arg));
+    leave(be_the_program(arg));
 }
 
 static bool gone(pid_t pid)
@@ -141,8 +142,8 @@ static void begin(struct runner *runner, struct program *program)
 static bool ends_within(struct runner *runner, int limit_ms, int *code)
 {
     if (!runner->is_main) {
-        if (ipc_process_join_until(&runner->process,
-                                   ipc_after_ms(limit_ms)) != 0)
+        if (ipc_process_join_until(&runner->process, ipc_after_ms(limit_ms)) !=
+            0)
             return false;
         *code = end_of(&runner->process);
         return true;
@@ -173,7 +174,8 @@ static void daemons_are_terminated_and_others_joined(void)
         program->daemons = 2;
         program->others = 2;
         begin(&runner, program);
-        meet_wait(&program->terms, 2, LIMIT_MS); /* without waiting for others */
+        meet_wait(&program->terms, 2,
+                  LIMIT_MS); /* without waiting for others */
         int code;
         assert_false(ends_within(&runner, 20, &code));
         assert_int_equal(program->ended, 0);
@@ -240,7 +242,7 @@ static void close_all_and_exit(void *arg)
     memset(&other, 0xff, sizeof other);
     free(malloc(200)); /* for what was freed to be used again */
     (void)ipc_active_children(NULL, 0);
-    exit(8);
+    leave(8);
 }
 
 static void program_that_closed_all_descriptors_ends(void)
@@ -289,7 +291,7 @@ static int set_handlers(void *arg)
     assert_int_equal(atexit(second_handler), 0);
     note('t');
     if (*(int *)arg == 1)
-        exit(3);
+        leave(3);
     if (*(int *)arg == 2)
         _exit(3);
     return 3;
@@ -305,7 +307,7 @@ static void run_three_children(void *unused)
     }
     assert_int_equal(atexit(handler_of_parent), 0);
     assert_int_equal(run(return_zero, NULL), 0);
-    exit(0);
+    leave(0);
 }
 
 /* A target that returns runs none, as in Python. */
@@ -323,7 +325,7 @@ static int fork_and_let_it_exit(void *word)
     (void)signal(SIGCHLD, SIG_DFL);
     const pid_t pid = fork();
     if (pid == 0)
-        exit(33);
+        leave(33);
     int status;
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 33 << 8);

@@ -151,11 +151,10 @@ struct joiner {
 static void *join_it(void *arg)
 {
     struct joiner *self = arg;
-    self->first =
-        self->deadline_ms < 0
-            ? ipc_process_join(self->process)
-            : ipc_process_join_until(self->process,
-                                     ipc_after_ms(self->deadline_ms));
+    self->first = self->deadline_ms < 0
+                      ? ipc_process_join(self->process)
+                      : ipc_process_join_until(self->process,
+                                               ipc_after_ms(self->deadline_ms));
     self->last = ipc_process_join_until(self->process, ipc_after_ms(LIMIT_MS));
     self->code = 4711;
     (void)ipc_process_exitcode(self->process, &self->code);
@@ -164,7 +163,9 @@ static void *join_it(void *arg)
 
 static void many_threads_join_one_process(void)
 {
-    enum { COUNT = 9 };
+    enum {
+        COUNT = 9
+    };
     struct joiner joiners[COUNT];
     uint32_t *words = test_shared(2 * sizeof *words);
     ipc_process p;
@@ -173,9 +174,8 @@ static void many_threads_join_one_process(void)
         static const int deadlines[] = {-1, LIMIT_MS, 5};
         joiners[i] =
             (struct joiner){.process = &p, .deadline_ms = deadlines[i % 3]};
-        assert_int_equal(pthread_create(&joiners[i].thread, NULL, join_it,
-                                        &joiners[i]),
-                         0);
+        assert_int_equal(
+            pthread_create(&joiners[i].thread, NULL, join_it, &joiners[i]), 0);
     }
     CHECK(ipc_process_join_until(&p, ipc_after_ms(30)), -ETIMEDOUT);
     CHECK(ipc_process_signal(&p, SIGKILL), 0);
@@ -238,9 +238,8 @@ static void signal_to_a_zombie_is_fine(void)
     ipc_process p;
     start(&p, return_zero, NULL);
     siginfo_t info;
-    assert_int_equal(waitid(P_PID, (id_t)ipc_process_pid(&p), &info,
-                            WEXITED | WNOWAIT),
-                     0);
+    assert_int_equal(
+        waitid(P_PID, (id_t)ipc_process_pid(&p), &info, WEXITED | WNOWAIT), 0);
     CHECK(ipc_process_terminate(&p), 0);
     CHECK(ipc_process_kill(&p), 0);
     assert_int_equal(end_of(&p), 0);

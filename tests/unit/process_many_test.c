@@ -6,7 +6,9 @@
 
 static void two_hundred_children_at_once(void)
 {
-    enum { COUNT = 200 };
+    enum {
+        COUNT = 200
+    };
     static ipc_process children[COUNT];
     ipc_process *active[COUNT];
     uint32_t *words = test_shared(2 * sizeof *words);
@@ -71,7 +73,9 @@ static int report_fds(void *unused)
 
 static void children_have_no_descriptors_of_their_siblings(void)
 {
-    enum { COUNT = 10 };
+    enum {
+        COUNT = 10
+    };
     ipc_process siblings[COUNT];
     uint32_t *words = test_shared(2 * sizeof *words);
     const int alone = run(report_fds, NULL);

@@ -87,8 +87,8 @@ static void setup_is_done_when_start_returns(void)
     ipc_process p;
     const int nice = getpriority(PRIO_PROCESS, 0);
     start_with(&p, come_and_stay, words, &options);
-    assert_int_equal(
-        getpriority(PRIO_PROCESS, (id_t)ipc_process_pid(&p)), nice + 2);
+    assert_int_equal(getpriority(PRIO_PROCESS, (id_t)ipc_process_pid(&p)),
+                     nice + 2);
     meet_signal(&words[1]);
     assert_int_equal(end_of(&p), 0);
 }
@@ -119,8 +119,8 @@ static void expect_refused(const ipc_process_options *options, int error)
 
 static void cpus_that_do_not_exist_are_refused(void)
 {
-    static const int sets[][2] = {{-1, -1}, {1 << 20, 1 << 20}, {1023, 1023},
-                                  {0, 1 << 20}};
+    static const int sets[][2] = {
+        {-1, -1}, {1 << 20, 1 << 20}, {1023, 1023}, {0, 1 << 20}};
     for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++) {
         const ipc_process_options options = {
             .size = sizeof options, .cpus = sets[i], .cpu_count = 2};
@@ -216,6 +216,9 @@ static int look_at_all_threads(void *unused)
 
 static void daemons_watcher_runs_on_its_cpus(void)
 {
+#if defined(__SANITIZE_THREAD__)
+    test_skip("a sanitizer has a thread of its own");
+#endif
     if (ipc_cpu_count() < 2)
         test_skip("there is one CPU only");
     const int cpu = last_cpu();

@@ -53,7 +53,7 @@ static int print_and_leave(void *arg)
     printf("child,");
     switch (*(int *)arg) {
     case BY_EXIT:
-        exit(0);
+        leave(0);
     case BY__EXIT:
         _exit(0);
     case BY_KILL:
@@ -72,7 +72,7 @@ static void print_around_a_child(void *arg)
     assert_int_equal(run(print_and_leave, arg), code);
     assert_int_equal(run_daemon(print_and_leave, arg), code);
     printf("after");
-    exit(0);
+    leave(0);
 }
 
 static void text_is_printed_once(void)
@@ -125,7 +125,7 @@ static void print_around_a_child_with_threads(void *arg)
     printf("after");
     (void)close(ends[1]);
     (void)pthread_join(reader, NULL);
-    exit(0);
+    leave(0);
 }
 
 static void text_is_printed_once_by_programs_with_threads(void)
@@ -149,7 +149,7 @@ static void print_around_generations(void *arg)
     printf("0,");
     assert_int_equal(run(start_another, arg), 0);
     printf("3");
-    exit(0);
+    leave(0);
 }
 
 static void text_is_printed_once_by_all_generations(void)
@@ -167,7 +167,7 @@ static int print_in_the_handlers(void *unused)
 {
     (void)unused;
     assert_int_equal(atexit(handler), 0);
-    exit(0);
+    leave(0);
 }
 
 static void run_a_child_with_a_handler(void *unused)
@@ -175,7 +175,7 @@ static void run_a_child_with_a_handler(void *unused)
     (void)unused;
     print_to_the_file();
     assert_int_equal(run(print_in_the_handlers, NULL), 0);
-    exit(0);
+    leave(0);
 }
 
 static void text_of_exit_handlers_is_printed(void)
@@ -202,7 +202,7 @@ static void print_to_a_stream(void *unused)
     fprintf(stream, "before,");
     assert_int_equal(run(print_to_the_stream, NULL), 0);
     fprintf(stream, "after");
-    exit(0);
+    leave(0);
 }
 
 static void text_in_other_streams_is_printed_once(void)

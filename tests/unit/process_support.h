@@ -16,25 +16,39 @@
 #include <ipc/error.h>
 #include <ipc/process.h>
 
-enum { LIMIT_MS = 10000 }; /* it hangs */
+enum {
+    LIMIT_MS = 10000
+}; /* it hangs */
 
 /* Some things cannot be done under sanitizers. */
 #if defined(__SANITIZE_THREAD__)
-enum { SANITIZED = 1, THREAD_SANITIZED = 1 };
+enum {
+    SANITIZED = 1,
+    THREAD_SANITIZED = 1
+};
 #elif defined(__SANITIZE_ADDRESS__)
-enum { SANITIZED = 1, THREAD_SANITIZED = 0 };
+enum {
+    SANITIZED = 1,
+    THREAD_SANITIZED = 0
+};
 #else
-enum { SANITIZED = 0, THREAD_SANITIZED = 0 };
+enum {
+    SANITIZED = 0,
+    THREAD_SANITIZED = 0
+};
 #endif
 
+/* The call gives this result. */
 #define CHECK(call, expected)                                                  \
-    do {                                                                       \
-        const int check_rc = (call);                                           \
-        if (check_rc != (expected))                                            \
-            test_fail("%s gave %d (%s: %s), expected %d", #call, check_rc,     \
-                      ipc_strerror(check_rc), ipc_error_detail(),              \
-                      (int)(expected));                                        \
-    } while (0)
+    expect_result(__FILE__, __LINE__, #call, (call), (expected))
+
+static inline void expect_result(const char *file, int line, const char *call,
+                                 int rc, int expected)
+{
+    if (rc != expected)
+        test_fail_at(file, line, "%s gave %d (%s: %s), expected %d", call, rc,
+                     ipc_strerror(rc), ipc_error_detail(), expected);
+}
 
 static inline void start_with(ipc_process *process, int (*target)(void *arg),
                               void *arg, const ipc_process_options *options)
@@ -100,6 +114,12 @@ static inline int come_and_stay(void *arg)
     meet_signal(&words[0]);
     meet_wait(&words[1], 1, LIMIT_MS);
     return 0;
+}
+
+/* exit() in the middle of everything is what is tested. */
+static inline _Noreturn void leave(int code)
+{
+    exit(code); /* NOLINT(concurrency-mt-unsafe): as above */
 }
 
 static inline int return_it(void *arg)

@@ -85,8 +85,8 @@ static void result_is_the_exit_code(void)
 {
     static const struct {
         int result, code;
-    } table[] = {{0, 0},     {1, 1},   {77, 77}, {127, 127}, {128, 128},
-                 {255, 255}, {256, 0}, {-1, 255}};
+    } table[] = {{0, 0},     {1, 1},     {77, 77}, {127, 127},
+                 {128, 128}, {255, 255}, {256, 0}, {-1, 255}};
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         int result = table[i].result;
         assert_int_equal(run(return_it, &result), table[i].code);
@@ -96,7 +96,7 @@ static void result_is_the_exit_code(void)
 
 static int call_exit(void *arg)
 {
-    exit(*(int *)arg);
+    leave(*(int *)arg);
 }
 
 static int call__exit(void *arg)
@@ -106,7 +106,7 @@ static int call__exit(void *arg)
 
 static void *exit_from_a_thread(void *arg)
 {
-    exit(*(int *)arg);
+    leave(*(int *)arg);
 }
 
 static int let_a_thread_exit(void *arg)
@@ -184,7 +184,7 @@ static void argument_pointer_is_passed_on(void)
     struct argument argument = {42, "changed after init"};
     ipc_process p;
     CHECK(ipc_process_init(&p, read_argument, &argument, NULL), 0);
-    strcpy(argument.text, "as it was");
+    (void)snprintf(argument.text, sizeof argument.text, "as it was");
     CHECK(ipc_process_start(&p), 0);
     memset(&argument, 0, sizeof argument);
     assert_int_equal(end_of(&p), 42);
@@ -236,7 +236,7 @@ static int counter_run(ipc_process *self)
     *c->steps = *c->steps * 10 + 2;
     assert_ptr_equal(ipc_current_process(), self);
     if (c->run_code == 1000)
-        exit(7);
+        leave(7);
     return c->run_code;
 }
 
@@ -289,7 +289,7 @@ static void expect_name(const char *given, const char *name, const char *comm)
     char buffer[64] = "";
     ipc_process_options options = {.size = sizeof options};
     if (given != NULL) {
-        strcpy(buffer, given);
+        (void)snprintf(buffer, sizeof buffer, "%s", given);
         options.name = buffer;
     }
     ipc_process p;

@@ -8,48 +8,59 @@
 
 /* ---- the status is taken by others ---- */
 
-enum { ENDS = 5 };
+/* How a child may end, and whether a status that others took is lost. */
+static const struct ending {
+    int (*target)(void *);
+    int value, code;
+    bool lost;
+} endings[] = {{return_it, 7, 7, false},
+               {return_it, 0, 0, false},
+               {return_it, 300, 44, false},
+               {sleep_for_good, 0, -SIGKILL, true},
+               {come_and_stay, 0, 0, false}};
 
-/* Children that end in every way, of a program that lets nobody know. */
-static void expect_codes_or_lost(void (*taken)(pid_t pid), bool daemon)
+static void expect_code_or_lost(ipc_process *process,
+                                const struct ending *ending)
 {
-    static const struct {
-        int (*target)(void *);
-        int value, code;
-        bool lost;
-    } table[ENDS] = {{return_it, 7, 7, false},
-                     {return_it, 0, 0, false},
-                     {return_it, 300, 44, false},
-                     {sleep_for_good, 0, -SIGKILL, true},
-                     {come_and_stay, 0, 0, false}};
-    for (int i = 0; i < ENDS; i++) {
-        uint32_t *words = test_shared(2 * sizeof *words);
-        int value = table[i].value;
-        int code = 4711;
-        ipc_process p;
-        void *arg = table[i].target == come_and_stay ? (void *)words : &value;
-        if (daemon)
-            start_daemon(&p, table[i].target, arg);
-        else
-            start(&p, table[i].target, arg);
-        if (table[i].lost)
-            CHECK(ipc_process_kill(&p), 0);
-        meet_signal(&words[1]);
-        taken(ipc_process_pid(&p));
-        if (i % 2 == 0)
-            CHECK(ipc_process_join(&p), 0);
-        else
-            CHECK(ipc_process_join_until(&p, ipc_after_ms(LIMIT_MS)), 0);
-        assert_false(ipc_process_is_alive(&p));
-        CHECK(ipc_process_terminate(&p), 0);
-        const int rc = ipc_process_exitcode(&p, &code);
-        if (table[i].lost && rc == -ECHILD) /* kernels before 6.15 forget */
-            assert_int_equal(code, 4711);
-        else
-            assert_true(rc == 0 && code == table[i].code);
-        CHECK(ipc_process_join_nowait(&p), 0);
-        CHECK(ipc_process_close(&p), 0);
-        assert_int_equal(ipc_active_children(NULL, 0), 0);
+    int code = 4711;
+    const int rc = ipc_process_exitcode(process, &code);
+    if (ending->lost && rc == -ECHILD) /* kernels before 6.15 forget */
+        assert_int_equal(code, 4711);
+    else
+        assert_true(rc == 0 && code == ending->code);
+}
+
+static void end_one(const struct ending *ending, void (*taken)(pid_t pid),
+                    const ipc_process_options *options)
+{
+    uint32_t *words = test_shared(2 * sizeof *words);
+    int value = ending->value;
+    ipc_process p;
+    start_with(&p, ending->target,
+               ending->target == come_and_stay ? (void *)words : &value,
+               options);
+    if (ending->lost)
+        CHECK(ipc_process_kill(&p), 0);
+    meet_signal(&words[1]);
+    taken(ipc_process_pid(&p));
+    if (ending->value == 0)
+        CHECK(ipc_process_join(&p), 0);
+    else
+        CHECK(ipc_process_join_until(&p, ipc_after_ms(LIMIT_MS)), 0);
+    assert_false(ipc_process_is_alive(&p));
+    CHECK(ipc_process_terminate(&p), 0);
+    expect_code_or_lost(&p, ending);
+    CHECK(ipc_process_join_nowait(&p), 0);
+    CHECK(ipc_process_close(&p), 0);
+    assert_int_equal(ipc_active_children(NULL, 0), 0);
+}
+
+static void end_all(void (*taken)(pid_t pid))
+{
+    const ipc_process_options daemon = {.size = sizeof daemon, .daemon = true};
+    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
+        end_one(&endings[i], taken, NULL);
+        end_one(&endings[i], taken, &daemon);
     }
 }
 
@@ -61,8 +72,7 @@ static void do_nothing(pid_t pid)
 static void sigchld_ignored(void)
 {
     (void)signal(SIGCHLD, SIG_IGN);
-    expect_codes_or_lost(do_nothing, false);
-    expect_codes_or_lost(do_nothing, true);
+    end_all(do_nothing);
     (void)signal(SIGCHLD, SIG_DFL);
 }
 
@@ -73,8 +83,7 @@ static void wait_for_any(pid_t pid)
 
 static void stranger_waits_for_any_child(void)
 {
-    expect_codes_or_lost(wait_for_any, false);
-    expect_codes_or_lost(wait_for_any, true);
+    end_all(wait_for_any);
 }
 
 static bool steal;
