@@ -10,8 +10,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-extern char **environ;
-
 static char true_path[] = "/bin/true";
 
 static pid_t start_fork(void)

@@ -14,6 +14,7 @@
 #if defined(__SANITIZE_THREAD__)
 #    include <sanitizer/tsan_interface.h>
 #else
+/* NOLINTNEXTLINE(readability-identifier-naming): the sanitizer's name */
 #    define __tsan_release(address) ((void)(address))
 #endif
 
