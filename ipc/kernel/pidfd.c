@@ -53,6 +53,12 @@ int ipc__pidfd_signal(int fd, int sig)
     return (int)ipc__syscall4(SYS_pidfd_send_signal, fd, sig, 0, 0);
 }
 
+void ipc__pidfd_close(int fd)
+{
+    if (fd >= 0 && ipc__pidfd_signal(fd, 0) != -EBADF)
+        (void)ipc__syscall1(SYS_close, fd);
+}
+
 int ipc__pidfd_wait(int fd, ipc_deadline deadline)
 {
     struct pollfd item = {.fd = fd, .events = POLLIN};

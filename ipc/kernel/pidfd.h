@@ -11,6 +11,10 @@ int ipc__pidfd_open(int pid);
  * for. */
 int ipc__pidfd_signal(int fd, int sig);
 
+/* Close it, unless the program has closed it before and the number belongs to
+ * something else by now.  Negative numbers are fine. */
+void ipc__pidfd_close(int fd);
+
 /* Wait until it has ended.  Returns 0, -ETIMEDOUT, or a negative errno. */
 int ipc__pidfd_wait(int fd, ipc_deadline deadline);
 

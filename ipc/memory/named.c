@@ -189,9 +189,9 @@ static void let_go(int fd, bool mapped)
 {
     struct flock first = {
         .l_type = F_UNLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 1};
-    (void)fcntl(fd, F_OFD_SETLK, &first);
-    if (!mapped)
+    if (!mapped) /* first: whose turn is next shall not find it */
         (void)flock(fd, LOCK_UN);
+    (void)fcntl(fd, F_OFD_SETLK, &first);
     close(fd);
 }
 
@@ -392,10 +392,13 @@ static int clear_name(const struct path *path, bool *removed)
     int rc = read_facts(fd, path, &st, &facts);
     if (rc == 0)
         rc = take_turn(fd);
-    if (rc == 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &st) == 0 &&
-        st.st_nlink == 1 && is_abandoned(fd, &facts)) {
-        rc = remove_name(fd, path);
-        *removed = rc == 0;
+    if (rc == 0 && flock(fd, LOCK_EX | LOCK_NB) == 0) {
+        if (fstat(fd, &st) != 0 || st.st_nlink == 0) /* invariant 4 */
+            rc = -ENOENT;
+        else if (is_abandoned(fd, &facts)) {
+            rc = remove_name(fd, path);
+            *removed = rc == 0;
+        }
     }
     let_go(fd, false);
     return rc;

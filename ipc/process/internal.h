@@ -93,6 +93,10 @@ int ipc__tree_end_at_exit(void);
 /* With the tree's lock: take the exit status if the child has ended. */
 void ipc__child_reap(struct ipc__child *child);
 
+/* Note that a child has ended, and that its status cannot be waited for; what
+ * can still be known of it is. */
+void ipc__child_set_lost(struct ipc__child *child);
+
 /* Drop what stands for a child that has ended: its place in the list, and its
  * descriptor. */
 void ipc__child_forget(struct ipc__child *child);

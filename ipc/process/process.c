@@ -128,7 +128,7 @@ static void set_ended_by(struct ipc__child *child, int wait_status)
 /* Somebody else took the status, or the program ignores SIGCHLD.  Newer
  * kernels remember it with the pidfd; for the other case the child leaves its
  * exit code. */
-static void set_ended_lost(struct ipc__child *child)
+void ipc__child_set_lost(struct ipc__child *child)
 {
     const struct ipc__start *start = child->start;
     int status;
@@ -166,7 +166,7 @@ void ipc__child_reap(struct ipc__child *child)
     if (rc == 0 && info.si_pid == 0)
         return; /* it runs, or a tracer has not let go of it */
     if (rc != 0)
-        set_ended_lost(child);
+        ipc__child_set_lost(child);
     else if (info.si_code == CLD_EXITED)
         set_ended(child, info.si_status);
     else
@@ -230,9 +230,16 @@ void ipc__child_forget(struct ipc__child *child)
     ipc__private_lock(&tree->lock);
     ipc__tree_remove(tree, child);
     ipc__private_unlock(&tree->lock);
-    if (child->fd >= 0)
-        close(child->fd);
+    ipc__pidfd_close(child->fd);
     child->fd = -1;
+}
+
+/* Is it ours to wait for still, so that its pid is its own? */
+static bool has_its_pid(const struct ipc__child *child)
+{
+    siginfo_t info;
+    return waitid(P_PID, (id_t)child->pid, &info,
+                  WEXITED | WNOHANG | WNOWAIT) == 0;
 }
 
 int ipc__child_signal(struct ipc__child *child, int sig)
@@ -241,7 +248,7 @@ int ipc__child_signal(struct ipc__child *child, int sig)
         return 0;
     int rc = child->fd >= 0 ? ipc__pidfd_signal(child->fd, sig) : -EBADF;
     if (rc == -EBADF && child->relation == IPC__CHILD)
-        rc = kill(child->pid, sig) == 0 ? 0 : -errno; /* not waited for yet */
+        rc = !has_its_pid(child) || kill(child->pid, sig) == 0 ? 0 : -errno;
     return rc == -ESRCH ? 0 : rc;
 }
 
@@ -382,7 +389,8 @@ int ipc_process_close(ipc_process *process)
         ipc__child_forget(child);
         (void)ipc_shared_free(child->start);
     } else if (child != NULL && child->fd >= 0 && ipc__tree()->origin == NULL) {
-        close(child->fd); /* inherited by a plain fork(); others dropped it */
+        /* Inherited by a plain fork(); our own children have dropped it. */
+        ipc__pidfd_close(child->fd);
     }
     free(child);
     free(process->arg_copy_);

@@ -152,10 +152,9 @@ static void close_inherited(const struct origin *origin)
 {
     const struct ipc__child *sibling = origin->siblings;
     for (; sibling != NULL; sibling = sibling->next)
-        if (sibling->fd >= 0)
-            close(sibling->fd);
+        ipc__pidfd_close(sibling->fd);
     if (origin->parent_fd > 0)
-        close(origin->parent_fd);
+        ipc__pidfd_close(origin->parent_fd);
     ipc__watch_forget();
 }
 
@@ -206,7 +205,10 @@ static int keep_place(void)
 
 static void undo_child(pid_t pid)
 {
-    (void)kill(pid, SIGKILL); /* not waited for yet: the pid is its own */
+    siginfo_t info;
+    if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0)
+        return; /* a stranger has waited for it: its pid may be anybody's */
+    (void)kill(pid, SIGKILL);
     while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
         continue;
 }
@@ -233,7 +235,7 @@ static int fork_child(struct ipc__tree *tree, struct ipc__child *child)
     if (child->fd >= 0) {
         child->running = 1;
     } else if (child->fd == -ESRCH) { /* ended, and a stranger waited for it */
-        child->lost = true;
+        ipc__child_set_lost(child);
     } else {
         undo_child(pid);
         return ipc__fail(child->fd, "no file descriptor for a pidfd");

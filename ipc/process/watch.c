@@ -15,10 +15,12 @@
  *   does not exist; a daemon forked there gets its own, on the same stack,
  *   which is a copy by then. */
 #include <errno.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -28,6 +30,7 @@
 #include "process/internal.h"
 
 #define STACK_BYTES 16384
+#define NOBODY      65534
 #define RECHECK_NS  80000000 /* a daemon ends within 100 ms of its parent */
 
 /* The kernel's signal set, all of it: libc's macros spare its own signals. */
@@ -48,9 +51,28 @@ static struct {
 /* NOLINTNEXTLINE(readability-identifier-naming): libc's name */
 extern int __clone(int (*fn)(void *), void *stack, int flags, void *arg, ...);
 
+/* The watcher needs no rights: a process may always kill itself.  libc does
+ * not know it, so a daemon that gives up its rights would leave it with them;
+ * it gives them up at once.  (Changing the user makes the process undumpable,
+ * which is put back.) */
+static NO_SANITIZER void drop_rights(void)
+{
+    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {{0, 0, 0}};
+    if (ipc__syscall0(SYS_geteuid) == 0) {
+        const long dumpable = ipc__syscall1(SYS_prctl, PR_GET_DUMPABLE);
+        (void)ipc__syscall2(SYS_setgroups, 0, 0);
+        (void)ipc__syscall3(SYS_setresgid, NOBODY, NOBODY, NOBODY);
+        (void)ipc__syscall3(SYS_setresuid, NOBODY, NOBODY, NOBODY);
+        (void)ipc__syscall2(SYS_prctl, PR_SET_DUMPABLE, dumpable);
+    }
+    (void)ipc__syscall2(SYS_capset, &header, none);
+}
+
 static NO_SANITIZER int watcher(void *unused)
 {
     (void)unused;
+    drop_rights();
     for (;;) {
         /* Bounded: the program may have closed the descriptor and opened
          * another file under its number. */
@@ -77,8 +99,7 @@ void ipc__watch_forget(void)
 {
     if (watch.parent_pid == 0)
         return;
-    if (watch.fd >= 0)
-        close(watch.fd);
+    ipc__pidfd_close(watch.fd);
     watch.parent_pid = 0;
 }
 

@@ -199,7 +199,7 @@ static void t08_a_thread_that_is_cancelled_is_told(void)
 static void lose_by_exit(void *arg)
 {
     (void)return_holding(arg);
-    exit(0);
+    exit(0); /* NOLINT(concurrency-mt-unsafe): that is what is tried */
 }
 
 static void t08_a_process_that_exits_is_told(void)
@@ -211,7 +211,9 @@ static void t08_a_process_that_exits_is_told(void)
 
 /* ---- T09: more than the kernel's list may hold ---- */
 
-enum { MANY = 3000 };
+enum {
+    MANY = 3000
+};
 
 struct many {
     ipc_lock locks[MANY];
@@ -241,8 +243,7 @@ static void t09_three_thousand_locks_of_one_thread_are_recovered(void)
     (void)role_kill(&holder);
     int recovered = 0;
     for (int i = 0; i < MANY; i++)
-        recovered += ipc_lock_acquire_nowait(&many->locks[i]) ==
-                     IPC_OWNER_DIED;
+        recovered += ipc_lock_acquire_nowait(&many->locks[i]) == IPC_OWNER_DIED;
     test_report("ms", to_ms(test_now_ns() - start));
     test_report("recovered", recovered);
     assert_int_equal(recovered, MANY);
@@ -364,7 +365,7 @@ static void t11_the_death_of_a_raw_clone_is_found_by_recheck(void)
 /* ---- T12: another pid namespace ---- */
 
 struct abroad {
-    ipc_lock *lock;  /* in family memory */
+    ipc_lock *lock; /* in family memory */
     ipc_rlock *rlock;
     ipc_lock *named; /* opened before */
     ipc_segment *segment;
@@ -483,7 +484,9 @@ static void count_without_list(void *arg)
 
 static void locks_exclude_without_robust_lists(void)
 {
-    enum { ROLES = 4 };
+    enum {
+        ROLES = 4
+    };
     struct stage *stage = stage_new(new_lock(NULL));
     struct role roles[ROLES];
     for (int i = 0; i < ROLES; i++)

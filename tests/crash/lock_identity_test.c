@@ -9,12 +9,31 @@
 
 struct again {
     struct stage stage;
-    uint32_t there;  /* the one who got the tid is */
-    uint32_t start;  /* and may begin */
-    int first_rc;    /* of its acquire */
+    uint32_t there; /* the one who got the tid is */
+    uint32_t start; /* and may begin */
+    int first_rc;   /* of its acquire */
     int64_t got_ns;
     pthread_mutex_t mutex; /* libc's, robust */
 };
+
+/* The next process is to get this pid; false: not permitted. */
+static bool choose_pid(pid_t pid)
+{
+    char text[16];
+    const int fd = open("/proc/sys/kernel/ns_last_pid", O_WRONLY | O_CLOEXEC);
+    const int n = snprintf(text, sizeof text, "%d", (int)pid - 1);
+    const bool ok = fd >= 0 && write(fd, text, (size_t)n) == n;
+    if (fd >= 0)
+        (void)close(fd);
+    return ok;
+}
+
+/* At the start of a case. */
+static void need_chosen_pids(void)
+{
+    if (!choose_pid(getpid() + 1))
+        test_skip("pids cannot be chosen here");
+}
 
 /* A role with this pid.  It waits for `start` before it does anything. */
 static void start_with_pid(struct role *role, void (*fn)(void *arg),
@@ -22,22 +41,14 @@ static void start_with_pid(struct role *role, void (*fn)(void *arg),
 {
     /* Identities tell threads apart by when they were born, in ticks. */
     wait_ms(30);
-    for (int i = 0; i < 200; i++) {
-        char text[16];
-        const int fd = open("/proc/sys/kernel/ns_last_pid",
-                            O_WRONLY | O_CLOEXEC);
-        const int n = snprintf(text, sizeof text, "%d", (int)pid - 1);
-        const bool ok = fd >= 0 && write(fd, text, (size_t)n) == n;
-        if (fd >= 0)
-            (void)close(fd);
-        if (!ok)
-            test_skip("pids cannot be chosen here");
+    for (int i = 0; i < 1000; i++) {
+        assert_true(choose_pid(pid));
         role_start(role, fn, again);
         if (role->pid == pid)
             return;
         (void)role_kill(role); /* somebody else was faster */
     }
-    test_skip("pid %d is not to be had", (int)pid);
+    test_fail("pid %d is not to be had", (int)pid);
 }
 
 static struct again *again_new(ipc_lock *lock)
@@ -82,6 +93,7 @@ static void t13_a_dead_owner_is_found_behind_an_innocent_tid(void)
     struct again *again = again_new(lock);
     struct stage *waiting = stage_new(lock);
     struct role innocent, waiter;
+    need_chosen_pids();
     const pid_t pid = die_unnoticed(again);
     start_with_pid(&innocent, live_on, again, pid);
     meet_signal(&again->start);
@@ -118,6 +130,7 @@ static void t13_who_got_the_tid_is_not_taken_for_the_owner(void)
     ipc_lock *lock = new_lock(NULL);
     struct again *again = again_new(lock);
     struct role innocent;
+    need_chosen_pids();
     start_with_pid(&innocent, want_it, again, die_unnoticed(again));
     meet_signal(&again->start);
     role_wait_ok(&innocent, RECHECK_MS + SLACK_MS);
@@ -137,9 +150,12 @@ static void want_it_and_die(void *arg)
 
 static void t13_one_tid_lives_and_dies_many_times(void)
 {
-    enum { LIVES = 8 };
+    enum {
+        LIVES = 8
+    };
     ipc_lock *lock = new_lock(NULL);
     struct again *again = again_new(lock);
+    need_chosen_pids();
     const pid_t pid = die_unnoticed(again);
     for (int i = 0; i < LIVES; i++) {
         struct role role;
@@ -198,6 +214,7 @@ static void t13_the_links_of_a_dead_slot_are_not_followed(void)
     struct again *again = again_new(NULL);
     ipc_segment *segment = NULL;
     struct role owner, innocent;
+    need_chosen_pids();
     expect_rc(ipc_segment_create("again", 4096, NULL, &segment), 0);
     role_start(&owner, hold_in_segment_unnoticed, again);
     meet_wait(&again->stage.ready, 1, LIMIT_MS);

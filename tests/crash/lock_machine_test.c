@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -39,7 +38,10 @@ static bool write_text(const char *folder, const char *name, const char *text)
 
 /* ---- T14: a memory group that is too small ---- */
 
-enum { GROUP_MIB = 64, OOM_MS = 2500 };
+enum {
+    GROUP_MIB = 64,
+    OOM_MS = 2500
+};
 
 struct hungry {
     struct stage stage;
@@ -81,7 +83,7 @@ static void eat_until_killed(void *arg)
     expect_rc(ipc_lock_acquire(hungry->stage.lock), 0);
     meet_signal(&hungry->stage.ready);
     meet_wait(&hungry->stage.go, 1, LIMIT_MS);
-    for (size_t i = 0; i < 4 * GROUP_MIB; i++) {
+    for (int i = 0; i < 4 * GROUP_MIB; i++) {
         char *food = mmap(NULL, MIB, PROT_READ | PROT_WRITE,
                           MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         hungry->last_ns = test_now_ns();
@@ -122,7 +124,11 @@ static void t14_an_owner_killed_for_its_memory_is_told(void)
 
 /* ---- T15: a core is dumped ---- */
 
-enum { TOUCHED_MIB = 300, CORE_LIMIT_MIB = 600, SMALL_CORE_MIB = 200 };
+enum {
+    TOUCHED_MIB = 300,
+    CORE_LIMIT_MIB = 600,
+    SMALL_CORE_MIB = 200
+};
 
 static void skip_without_cores(void)
 {
@@ -147,8 +153,9 @@ static void hold_and_dump(void *arg)
 {
     struct dumper *dumper = arg;
     assert_int_equal(chdir(test_tmpdir()), 0);
-    if (dumper->touch > 0)
-        memset(malloc(dumper->touch), 1, dumper->touch);
+    char *touched = mmap(NULL, dumper->touch + MIB, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    memset(touched, 1, dumper->touch);
     expect_rc(ipc_lock_acquire(dumper->stage.lock), 0);
     meet_signal(&dumper->stage.ready);
     meet_wait(&dumper->stage.go, 1, LIMIT_MS);

@@ -42,19 +42,21 @@ static inline void no_recheck(void)
 
 /* ---- state ---- */
 
-enum { MAX_SLEEPERS = 2 };
+enum {
+    MAX_SLEEPERS = 2
+};
 
 /* In family memory. */
 struct state {
-    ipc_lock lock;   /* or a guard, which is its first word */
-    ipc_lock warm;   /* for making a thread known, see warm_up() */
-    uint32_t x, y;   /* equal whenever the lock is free and sound */
-    int fresh_rc;    /* what the acquire of the one who comes last gave */
-    int sleepers;    /* of the context */
-    uint32_t open;   /* sleepers may begin to wait */
+    ipc_lock lock; /* or a guard, which is its first word */
+    ipc_lock warm; /* for making a thread known, see warm_up() */
+    uint32_t x, y; /* equal whenever the lock is free and sound */
+    int fresh_rc;  /* what the acquire of the one who comes last gave */
+    int sleepers;  /* of the context */
+    uint32_t open; /* sleepers may begin to wait */
     uint32_t served[MAX_SLEEPERS]; /* it has had the lock */
-    int64_t last_ns; /* when the last of them had the lock */
-    uint32_t peers;  /* threads known before: more is a leftover */
+    int64_t last_ns;               /* when the last of them had the lock */
+    uint32_t peers; /* threads known before: more is a leftover */
     void (*fresh)(void *ctx);
 
     /* Points at which somebody sleeps for good without the re-check: */

@@ -6,7 +6,9 @@
 
 #include <stdlib.h>
 
-enum { DEPTH = 3 };
+enum {
+    DEPTH = 3
+};
 
 static struct {
     ipc_rlock rlock;
@@ -15,7 +17,7 @@ static struct {
     int rc;         /* of whoever came after the victim */
     uint32_t depth; /* that it had then: 1 */
     uint32_t open;  /* the sleeper may begin to wait */
-} *state;
+} * state;
 
 static struct role sleeping;
 

@@ -66,10 +66,10 @@ static void repairing_after_a_death(void)
                                     .prepare = warm_up,
                                     .victim = work,
                                     .oracle = goes_on,
-                                    .stride = test_scale() > 1 ? 1 : 13};
+                                    .stride = test_scale() > 1 ? 1 : 5};
         sweep_run(&sweep, &result);
         sweep_report(names[half], &result);
-        sweep_expect_clean(&result, 100);
+        sweep_expect_clean(&result, 50);
     }
 }
 
@@ -83,7 +83,7 @@ static void sweep_twice(void (*setup)(void))
 {
     struct sweep_result result;
     if (test_scale() == 1)
-        test_skip("takes half a minute: with IPC_TEST_SCALE=2 or more");
+        test_skip("takes minutes: with IPC_TEST_SCALE=2 or more");
     make_scene(setup);
     const struct sweep sweep = {.reset = set_lenient_scene,
                                 .prepare = warm_up,

@@ -82,6 +82,41 @@ static void child_that_ended_is_not_the_one_with_its_pid(void)
     }
 }
 
+/* The same, and the program has closed our descriptor.  The innocent is no
+ * child of this process. */
+static void make_room_for_an_innocent(void *arg)
+{
+    int32_t *pid = arg;
+    start_innocent(*pid);
+    *pid = 0;
+    (void)sleep_for_good(NULL);
+}
+
+static void child_without_descriptor_is_not_the_one_with_its_pid(void)
+{
+    int32_t *shared = test_shared(sizeof *shared);
+    struct role role;
+    ipc_process p;
+    int status;
+    start(&p, sleep_for_good, NULL);
+    const pid_t pid = ipc_process_pid(&p);
+    (void)close(ipc_process_fd(&p));
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    *shared = pid;
+    assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+    role_start(&role, make_room_for_an_innocent, shared);
+    while (__atomic_load_n(shared, __ATOMIC_SEQ_CST) != 0 &&
+           !thread_ended(role.pid))
+        poll_pause();
+    if (*shared != 0)
+        role_wait_ok(&role, LIMIT_MS); /* skipped */
+    expect_ended(&p);
+    CHECK(ipc_process_close(&p), 0);
+    (void)role_kill(&role);
+    end_innocent(pid);
+}
+
 /* ---- the exit rules ---- */
 
 static void lose_a_daemon_and_exit(void *arg)
@@ -160,6 +195,7 @@ static void parent_that_ended_is_not_the_one_with_its_pid(void)
 
 static const struct test_case cases[] = {
     TEST_CASE(child_that_ended_is_not_the_one_with_its_pid),
+    TEST_CASE(child_without_descriptor_is_not_the_one_with_its_pid),
     TEST_CASE(exit_terminates_its_own_daemons_only),
     TEST_CASE(parent_that_ended_is_not_the_one_with_its_pid),
 };

@@ -116,11 +116,18 @@ static void fail_once(struct outcome *outcome, long nth)
     assert_int_equal(test_shm_names(), names);
 }
 
+/* A sanitizer does not live without it. */
+static bool is_sanitizers(void)
+{
+    return SANITIZED && failing->number == SYS_mmap;
+}
+
 static void call_that_always_fails(void)
 {
     struct outcome *outcome = test_shared(sizeof *outcome);
     for (failing = table; failing < table + COUNT; failing++)
-        fail_once(outcome, 0);
+        if (!is_sanitizers())
+            fail_once(outcome, 0);
     test_report("calls", COUNT);
 }
 
@@ -130,8 +137,7 @@ static void call_that_fails_once(void)
     long pairs = 0;
     long errors = 0;
     for (failing = table; failing < table + COUNT; failing++) {
-        long nth = 1;
-        for (;; nth++) {
+        for (long nth = 1; !is_sanitizers(); nth++) {
             fail_once(outcome, nth);
             errors += outcome->errors;
             if (outcome->calls < nth)

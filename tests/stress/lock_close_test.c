@@ -5,7 +5,10 @@
 
 #include <errno.h>
 
-enum { LOOKERS = 4, CLOSINGS = 5000 };
+enum {
+    LOOKERS = 4,
+    CLOSINGS = 5000
+};
 
 /* In the segment.  The second lock makes a thread known there. */
 struct data {
@@ -94,9 +97,8 @@ static void an_owner_that_closes_another_mapping_is_not_robbed(void)
     struct play *play = test_shared(sizeof *play);
     ipc_segment *segment = NULL;
     struct role owning, looking[LOOKERS];
-    expect_rc(ipc_segment_create("closing", sizeof(struct data), NULL,
-                                 &segment),
-              0);
+    expect_rc(
+        ipc_segment_create("closing", sizeof(struct data), NULL, &segment), 0);
     role_start(&owning, owner, play);
     meet_wait(&play->ready, 1, LIMIT_MS);
     for (int i = 0; i < LOOKERS; i++)

@@ -8,16 +8,20 @@
 
 #include "core/peers.h"
 
-enum { WORKERS = 8, LOCKS = 16, THINK = 300 };
+enum {
+    WORKERS = 8,
+    LOCKS = 16,
+    THINK = 300
+};
 
 /* What a lock protects.  The count y is the commit word; everything else can
  * be told from it by whoever finds the owner dead. */
 struct cell {
-    ipc_rlock rlock; /* used as a plain lock by most cases */
+    ipc_rlock rlock;   /* used as a plain lock by most cases */
     uint32_t inside;   /* who is: worker + 1; 0: nobody */
     uint32_t by;       /* whose change is under way */
     int64_t inside_ns; /* since when */
-    uint64_t mark;   /* what done[by] becomes */
+    uint64_t mark;     /* what done[by] becomes */
     uint64_t x, y;
     uint64_t done[WORKERS]; /* changes of each, counted inside the lock */
 };
@@ -27,8 +31,8 @@ struct field {
     struct cell cells[LOCKS];
     uint64_t acked[WORKERS]; /* counted after the release */
 
-    uint64_t intruders; /* two were inside at once */
-    uint64_t recovered; /* acquires that were told of a death */
+    uint64_t intruders;      /* two were inside at once */
+    uint64_t recovered;      /* acquires that were told of a death */
     int64_t max_recovery_ns; /* from when the dead one came in: at most */
 };
 
@@ -117,10 +121,10 @@ static bool round_of_lock(struct cell *cell, int index, long form)
 static bool round_of_rlock(struct cell *cell, int index, long form)
 {
     ipc_rlock *rlock = &cell->rlock;
-    const int rc =
-        form == 0   ? ipc_rlock_acquire_nowait(rlock)
-        : form == 1 ? ipc_rlock_acquire_until(rlock, ipc_after_us(500))
-                    : ipc_rlock_acquire(rlock);
+    const int rc = form == 0 ? ipc_rlock_acquire_nowait(rlock)
+                   : form == 1
+                       ? ipc_rlock_acquire_until(rlock, ipc_after_us(500))
+                       : ipc_rlock_acquire(rlock);
     if (!entered(&rlock->lock_, cell, rc))
         return false;
     assert_int_equal(ipc_rlock_depth(rlock), 1);
@@ -138,8 +142,8 @@ static bool (*one_round)(struct cell *cell, int index, long form);
 static void work(void *ctx, int index)
 {
     (void)ctx;
-    struct test_random random = {(uint64_t)getpid() ^
-                                 (uint64_t)test_now_ns() << 20};
+    struct test_random random = {(uint64_t)getpid() ^ (uint64_t)test_now_ns()
+                                                          << 20};
     while (kills_go_on()) {
         const long i = test_random_between(&random, 0, field->locks - 1);
         const long form = test_random_between(&random, 0, 5);
@@ -240,8 +244,7 @@ static bool round_without_lock(struct cell *cell, int index, long form)
 
 static void an_intruder_is_found(void)
 {
-    struct kills plan = {
-        .workers = WORKERS, .work = work, .kills = 50};
+    struct kills plan = {.workers = WORKERS, .work = work, .kills = 50};
     struct kills_result result;
     field = ipc_shared_alloc(sizeof *field);
     assert_non_null(field);

@@ -10,7 +10,10 @@
 
 #include "core/guard.h"
 
-enum { THREADS = 4, ROUNDS = 4000 };
+enum {
+    THREADS = 4,
+    ROUNDS = 4000
+};
 
 /* Its numbers are no atomics: the lock makes them come out right. */
 struct shared {
@@ -110,9 +113,8 @@ static void threads_take_turns_in_family_memory(void)
 static void threads_take_turns_in_a_segment(void)
 {
     ipc_segment *segment = NULL;
-    expect_rc(ipc_segment_create("turns", sizeof(struct shared), NULL,
-                                 &segment),
-              0);
+    expect_rc(
+        ipc_segment_create("turns", sizeof(struct shared), NULL, &segment), 0);
     hammer(ipc_segment_data(segment), use_lock);
     expect_rc(ipc_segment_close(segment), 0);
     expect_rc(ipc_segment_unlink("turns"), 0);
@@ -123,8 +125,8 @@ static void threads_take_turns_in_a_segment(void)
 static long use_rlock(struct shared *shared, unsigned i)
 {
     ipc_rlock *rlock = &shared->rlock;
-    const int rc = i % 2 == 0 ? ipc_rlock_acquire_nowait(rlock)
-                              : ipc_rlock_acquire(rlock);
+    const int rc =
+        i % 2 == 0 ? ipc_rlock_acquire_nowait(rlock) : ipc_rlock_acquire(rlock);
     if (rc == -EAGAIN)
         return 0;
     expect_rc(rc, 0);
@@ -187,10 +189,10 @@ static void *live_and_die(void *arg)
         const int rc = ipc_lock_acquire(&mortal->lock);
         if (rc == IPC_OWNER_DIED) {
             add(&mortal->deaths);
-            __atomic_store_n(&mortal->finished,
-                             __atomic_load_n(&mortal->started,
-                                             __ATOMIC_RELAXED),
-                             __ATOMIC_RELAXED);
+            __atomic_store_n(
+                &mortal->finished,
+                __atomic_load_n(&mortal->started, __ATOMIC_RELAXED),
+                __ATOMIC_RELAXED);
             expect_rc(ipc_lock_consistent(&mortal->lock), 0);
         } else {
             expect_rc(rc, 0);

@@ -80,7 +80,10 @@ static void the_word_is_announced_while_it_is_held(void)
     expect_rc(ipc_shared_free(pair), 0);
 }
 
-enum { ROUNDS = 3000, MANY = 4 };
+enum {
+    ROUNDS = 3000,
+    MANY = 4
+};
 
 static void *change_often(void *arg)
 {
@@ -250,8 +253,8 @@ static void guards_exclude_without_robust_lists(void)
     struct pair *pair = new_pair();
     struct role roles[MANY];
     for (int i = 0; i < MANY; i++)
-        role_start(&roles[i], i % 2 ? change_often_role
-                                    : change_often_without_list, pair);
+        role_start(&roles[i],
+                   i % 2 ? change_often_role : change_often_without_list, pair);
     for (int i = 0; i < MANY; i++)
         role_wait_ok(&roles[i], LIMIT_MS);
     assert_int_equal(pair->a, MANY * ROUNDS);
@@ -264,7 +267,8 @@ static void guards_exclude_without_robust_lists(void)
 static void lock_from_abroad(void *arg)
 {
     struct pair *pair = arg;
-    if (unshare(CLONE_NEWPID) != 0)
+    if (unshare(CLONE_NEWPID) != 0 &&
+        unshare(CLONE_NEWUSER | CLONE_NEWPID) != 0)
         test_skip("no pid namespaces here: %m");
     const pid_t pid = fork();
     assert_true(pid >= 0);

@@ -14,7 +14,10 @@ static void make_good_and_release(ipc_lock *lock)
 
 /* ---- private memory: for threads ---- */
 
-enum { THREADS = 4, ROUNDS = 5000 };
+enum {
+    THREADS = 4,
+    ROUNDS = 5000
+};
 
 struct counted {
     ipc_lock lock;
@@ -151,9 +154,9 @@ static void a_segment_serves_programs_that_are_not_related(void)
     struct segment_stage *stage = test_shared(sizeof *stage);
     ipc_segment *segment = NULL;
     struct role holder;
-    expect_rc(ipc_segment_create("places", sizeof(struct counted), NULL,
-                                 &segment),
-              0);
+    expect_rc(
+        ipc_segment_create("places", sizeof(struct counted), NULL, &segment),
+        0);
     /* No call before this made a family: the role is of its own. */
     role_start(&holder, hold_in_segment, stage);
     meet_wait(&stage->ready, 1, LIMIT_MS);

@@ -285,9 +285,9 @@ static int die_in_repair(void *arg)
 
 static void take_and_die_in_repair(void *arg)
 {
-    expect_rc(ipc_lock_acquire_or_repair(arg, IPC_TIME_FOREVER, die_in_repair,
-                                         NULL),
-              IPC_OWNER_DIED);
+    expect_rc(
+        ipc_lock_acquire_or_repair(arg, IPC_TIME_FOREVER, die_in_repair, NULL),
+        IPC_OWNER_DIED);
 }
 
 static void who_dies_in_repair_is_followed_by_the_next(void)
@@ -310,7 +310,7 @@ static ipc_lock scoped;
 static int leave_by_return(void)
 {
     int rc;
-    IPC_WITH_LOCK (&scoped, rc) {
+    IPC_WITH_LOCK(&scoped, rc) {
         assert_int_equal(rc, 0);
         assert_true(ipc_lock_is_mine(&scoped));
         return 7;
@@ -322,27 +322,27 @@ static void the_scope_releases_however_it_is_left(void)
 {
     int rc = -1;
     int entered = 0;
-    IPC_WITH_LOCK (&scoped, rc) {
+    IPC_WITH_LOCK(&scoped, rc) {
         entered++;
         assert_true(ipc_lock_is_mine(&scoped));
     }
     assert_int_equal(rc, 0);
     assert_false(ipc_lock_is_held(&scoped));
-    IPC_WITH_LOCK (&scoped, rc) {
+    IPC_WITH_LOCK(&scoped, rc) {
         entered++;
         if (ipc_lock_is_mine(&scoped))
             break;
         entered = 100;
     }
     assert_false(ipc_lock_is_held(&scoped));
-    IPC_WITH_LOCK (&scoped, rc) {
+    IPC_WITH_LOCK(&scoped, rc) {
         entered++;
         if (ipc_lock_is_mine(&scoped))
             continue;
         entered = 100;
     }
     assert_false(ipc_lock_is_held(&scoped));
-    IPC_WITH_LOCK (&scoped, rc) {
+    IPC_WITH_LOCK(&scoped, rc) {
         entered++;
         goto out;
     }
@@ -357,7 +357,7 @@ static void the_scope_is_not_entered_without_the_lock(void)
 {
     int rc = 0;
     expect_rc(ipc_lock_acquire(&scoped), 0);
-    IPC_WITH_LOCK (&scoped, rc)
+    IPC_WITH_LOCK(&scoped, rc)
         test_fail("entered without the lock");
     assert_int_equal(rc, -EDEADLK);
     assert_true(ipc_lock_is_mine(&scoped));
@@ -370,7 +370,7 @@ static void the_scope_says_that_the_owner_died(void)
     int rc = 0;
     int entered = 0;
     die_holding(lock);
-    IPC_WITH_LOCK (lock, rc) {
+    IPC_WITH_LOCK(lock, rc) {
         entered++;
         assert_int_equal(rc, IPC_OWNER_DIED);
         expect_rc(ipc_lock_consistent(lock), 0);

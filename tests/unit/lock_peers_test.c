@@ -6,14 +6,17 @@
 #include <errno.h>
 #include <sched.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "core/family.h"
 #include "core/peers.h"
 
 /* ---- more threads than slots ---- */
 
-enum { CROWD = 600, LAST = 40, SMALL_STACK = 256 * 1024 };
+enum {
+    CROWD = 600,
+    LAST = 40,
+    SMALL_STACK = 256 * 1024
+};
 
 struct crowd {
     ipc_lock shared;
@@ -93,8 +96,8 @@ static void more_threads_than_slots_still_work(void)
     assert_true(ipc__peer_count(family) <= IPC__REGION_SLOTS);
 
     int waited_for = CROWD - 1;
-    while (waited_for > CROWD - LAST && has_slot(family,
-                                                 crowd->tids[waited_for]))
+    while (waited_for > CROWD - LAST &&
+           has_slot(family, crowd->tids[waited_for]))
         waited_for--;
     ipc_lock_holder holder = IPC_LOCK_HOLDER_INIT;
     expect_rc(ipc_lock_owner(&crowd->own[waited_for], &holder), 0);
@@ -116,15 +119,63 @@ static void more_threads_than_slots_still_work(void)
     expect_rc(ipc_shared_free(crowd), 0);
 }
 
+/* ---- what the kernel is told to look at ---- */
+
+static void *wait_and_release(void *arg)
+{
+    ipc_lock *lock = arg;
+    expect_rc(ipc_lock_acquire(lock), 0);
+    expect_rc(ipc_lock_release(lock), 0);
+    assert_non_null(ipc__self.robust);
+    assert_null(ipc__self.robust->list_op_pending);
+    expect_rc(ipc_lock_acquire_until(lock, ipc_after_ms(LIMIT_MS)), 0);
+    expect_rc(ipc_lock_acquire(lock), -EDEADLK);
+    expect_rc(ipc_lock_release(lock), 0);
+    assert_null(ipc__self.robust->list_op_pending);
+    return NULL;
+}
+
+/* A word of memory that is another's by then would be written to when this
+ * thread dies. */
+static void nothing_is_announced_when_nothing_is_held(void)
+{
+    ipc_lock *lock = new_lock(NULL);
+    pthread_t threads[3];
+    for (int round = 0; round < 20; round++) {
+        expect_rc(ipc_lock_acquire(lock), 0);
+        for (int i = 0; i < 3; i++)
+            assert_int_equal(
+                pthread_create(&threads[i], NULL, wait_and_release, lock), 0);
+        while ((futex_half(lock) & FUTEX_BIT_WAITERS) == 0)
+            poll_pause();
+        expect_rc(ipc_lock_release(lock), 0);
+        for (int i = 0; i < 3; i++)
+            assert_int_equal(pthread_join(threads[i], NULL), 0);
+    }
+    /* Failing to get it announces nothing either. */
+    expect_rc(ipc_lock_acquire(lock), 0);
+    expect_rc(ipc_lock_acquire(lock), -EDEADLK);
+    assert_null(ipc__self.robust->list_op_pending);
+    expect_rc(ipc_lock_release(lock), 0);
+    assert_null(ipc__self.robust->list_op_pending);
+    expect_rc(ipc_lock_free(lock), 0);
+}
+
 /* ---- regions come and go ---- */
 
-enum { OPENERS = 2, USERS = 3, OPENINGS = 300 };
+enum {
+    OPENERS = 2,
+    USERS = 3,
+    OPENINGS = 1000
+};
 
 struct bustle {
     ipc_lock *family_lock;
     ipc_rlock *rlock;
     ipc_lock private_lock;
     long family_count, rlock_count, private_count;
+    long rounds[USERS];
+    uint32_t started;
     uint32_t stop;
 };
 
@@ -154,12 +205,13 @@ static void use_all(struct bustle *bustle)
 static void *use_until_stopped(void *arg)
 {
     struct bustle *bustle = arg;
-    long *rounds = calloc(1, sizeof *rounds);
+    const uint32_t i =
+        __atomic_fetch_add(&bustle->started, 1, __ATOMIC_RELAXED);
     while (__atomic_load_n(&bustle->stop, __ATOMIC_RELAXED) == 0) {
         use_all(bustle);
-        ++*rounds;
+        bustle->rounds[i]++;
     }
-    return rounds;
+    return NULL;
 }
 
 /* Opens, uses and closes a segment that others of its kind use too. */
@@ -199,19 +251,17 @@ static void threads_use_locks_while_others_open_and_close_segments(void)
     __atomic_store_n(&bustle.stop, 1, __ATOMIC_RELAXED);
     long rounds = 0;
     for (int i = 0; i < USERS; i++) {
-        void *result = NULL;
-        assert_int_equal(pthread_join(users[i], &result), 0);
-        rounds += *(long *)result;
-        free(result);
+        assert_int_equal(pthread_join(users[i], NULL), 0);
+        rounds += bustle.rounds[i];
     }
-    test_report("openings", OPENERS * OPENINGS);
+    test_report("openings", (long long)OPENERS * OPENINGS);
     test_report("rounds", rounds);
     assert_int_equal(bustle.family_count, rounds);
     assert_int_equal(bustle.private_count, rounds);
     assert_int_equal(bustle.rlock_count, rounds);
-    assert_int_equal(((long *)ipc_segment_data(segment))[sizeof(ipc_lock) /
-                                                         sizeof(long)],
-                     OPENERS * OPENINGS);
+    assert_int_equal(
+        ((long *)ipc_segment_data(segment))[sizeof(ipc_lock) / sizeof(long)],
+        OPENERS * OPENINGS);
     expect_rc(ipc_segment_close(segment), 0);
     expect_rc(ipc_segment_unlink("bustle"), 0);
     expect_rc(ipc_lock_free(bustle.family_lock), 0);
@@ -220,7 +270,9 @@ static void threads_use_locks_while_others_open_and_close_segments(void)
 
 /* ---- libc's robust mutexes in the same list ---- */
 
-enum { MUTEXES = 4 };
+enum {
+    MUTEXES = 4
+};
 
 struct mixed {
     pthread_mutex_t mutex[MUTEXES]; /* always locked in this order */
@@ -234,8 +286,8 @@ static void init_mutexes(struct mixed *mixed)
 {
     pthread_mutexattr_t attr;
     assert_int_equal(pthread_mutexattr_init(&attr), 0);
-    assert_int_equal(
-        pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST), 0);
+    assert_int_equal(pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST),
+                     0);
     assert_int_equal(
         pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED), 0);
     for (int i = 0; i < MUTEXES; i++)
@@ -246,9 +298,9 @@ static void init_mutexes(struct mixed *mixed)
 static void open_segment(struct mixed *mixed, int i)
 {
     static const char *const names[2] = {"mixed-0", "mixed-1"};
-    expect_rc(ipc_segment_open_or_create(names[i], 4096, NULL,
-                                         &mixed->segment[i]),
-              0);
+    expect_rc(
+        ipc_segment_open_or_create(names[i], 4096, NULL, &mixed->segment[i]),
+        0);
     mixed->lock[i] = ipc_segment_data(mixed->segment[i]);
 }
 
@@ -353,7 +405,9 @@ static void a_killed_process_releases_both_kinds(void)
 
 /* Every thread of a process is in the table of a segment that another one
  * closes; they go on with libc's mutexes and our locks, and end. */
-enum { LINKED = 8 };
+enum {
+    LINKED = 8
+};
 
 static void *linked_thread(void *arg)
 {
@@ -396,6 +450,7 @@ static void many_threads_outlive_the_segment_they_are_linked_to(void)
 
 static const struct test_case cases[] = {
     TEST_CASE_LIMIT(more_threads_than_slots_still_work, 60),
+    TEST_CASE(nothing_is_announced_when_nothing_is_held),
     TEST_CASE(threads_use_locks_while_others_open_and_close_segments),
     TEST_CASE(segments_are_closed_under_threads_with_robust_mutexes),
     TEST_CASE(a_killed_process_releases_both_kinds),

@@ -20,11 +20,11 @@
 #include "kernel/futex.h"
 
 enum {
-    LIMIT_MS = 10000,     /* it hangs */
-    WEDGE_MS = 1000,      /* whoever waits for a dead owner hangs */
-    RECHECK_MS = 200,     /* what the header promises where the kernel ... */
-    SLACK_MS = 1000,      /* ... could not tell; and a loaded machine */
-    AT_ONCE_MS = 50,      /* sooner than half of the re-check period: told */
+    LIMIT_MS = 10000, /* it hangs */
+    WEDGE_MS = 1000,  /* whoever waits for a dead owner hangs */
+    RECHECK_MS = 200, /* what the header promises where the kernel ... */
+    SLACK_MS = 1000,  /* ... could not tell; and a loaded machine */
+    AT_ONCE_MS = 50,  /* sooner than half of the re-check period: told */
 };
 
 #define NS_PER_MS INT64_C(1000000)

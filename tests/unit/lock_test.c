@@ -251,7 +251,9 @@ static void given_up_until_reset(void)
 
 static void giving_up_wakes_everybody(void)
 {
-    enum { WAITERS = 3 };
+    enum {
+        WAITERS = 3
+    };
     ipc_lock *lock = new_lock(NULL);
     struct stage *stages[WAITERS];
     struct role waiters[WAITERS];

@@ -87,6 +87,7 @@ static void children_have_no_descriptors_of_their_siblings(void)
         assert_int_equal(end_of(&siblings[i]), 0);
 }
 
+/* The first descriptor that is no pipe, or 0. */
 static int expect_the_pipe(void *unused)
 {
     struct stat st;
@@ -97,35 +98,42 @@ static int expect_the_pipe(void *unused)
     return 0;
 }
 
-static int start_with_a_pipe_everywhere(void *unused)
+static int put_a_pipe_everywhere(void *unused)
 {
     int ends[2];
-    uint32_t *words = test_shared(2 * sizeof *words);
     ipc_process sibling;
     (void)unused;
     assert_non_null(ipc_parent_process());
-    start(&sibling, come_and_stay, words);
+    start(&sibling, sleep_for_good, NULL);
     assert_int_equal(close_range(3, ~0u, 0), 0);
     assert_int_equal(pipe(ends), 0);
+    assert_int_equal(write(ends[1], "x", 1), 1);
     for (int fd = 3; fd < 30; fd++)
         if (fd != ends[0] && fd != ends[1])
             assert_int_equal(dup2(ends[0], fd), fd);
-    const int first = run(expect_the_pipe, NULL);
-    meet_signal(&words[1]);
-    return first;
+    int wrong = run(expect_the_pipe, NULL);
+    if (wrong == 0)
+        wrong = run_daemon(expect_the_pipe, NULL);
+    assert_true(ipc_process_is_alive(&sibling));
+    CHECK(ipc_process_join_until(&sibling, ipc_after_ms(10)), -ETIMEDOUT);
+    CHECK(ipc_process_kill(&sibling), 0);
+    CHECK(ipc_process_join(&sibling), 0);
+    CHECK(ipc_process_close(&sibling), 0);
+    return wrong != 0 ? wrong : expect_the_pipe(NULL) + 100;
 }
 
-/* The numbers that the library had are those of other files now. */
-static void children_keep_what_took_the_place_of_our_descriptors(void)
+/* A program has closed all it did not know, and its files have the numbers
+ * now. */
+static void files_in_the_place_of_our_descriptors_are_left_alone(void)
 {
-    assert_int_equal(run(start_with_a_pipe_everywhere, NULL), 0);
-    assert_int_equal(run_daemon(start_with_a_pipe_everywhere, NULL), 0);
+    assert_int_equal(run(put_a_pipe_everywhere, NULL), 100);
+    assert_int_equal(run_daemon(put_a_pipe_everywhere, NULL), 100);
 }
 
 static const struct test_case cases[] = {
     TEST_CASE(two_hundred_children_at_once),
     TEST_CASE(generations_do_not_gather_descriptors),
     TEST_CASE(children_have_no_descriptors_of_their_siblings),
-    TEST_CASE(children_keep_what_took_the_place_of_our_descriptors),
+    TEST_CASE(files_in_the_place_of_our_descriptors_are_left_alone),
 };
 TEST_MAIN(cases)

@@ -278,18 +278,18 @@ static void repair_is_called_once_and_keeps_one_level(void)
     assert_int_equal(r.calls, 0);
 
     die_holding_twice(r.rlock);
-    expect_rc(ipc_rlock_acquire_or_repair(r.rlock, IPC_TIME_FOREVER, repair,
-                                          &r),
-              IPC_OWNER_DIED);
+    expect_rc(
+        ipc_rlock_acquire_or_repair(r.rlock, IPC_TIME_FOREVER, repair, &r),
+        IPC_OWNER_DIED);
     assert_int_equal(r.calls, 1);
     assert_int_equal(ipc_rlock_depth(r.rlock), 1);
     expect_rc(ipc_rlock_release(r.rlock), 0);
 
     r.result = -EIO;
     die_holding_twice(r.rlock);
-    expect_rc(ipc_rlock_acquire_or_repair(r.rlock, IPC_TIME_FOREVER, repair,
-                                          &r),
-              -EIO);
+    expect_rc(
+        ipc_rlock_acquire_or_repair(r.rlock, IPC_TIME_FOREVER, repair, &r),
+        -EIO);
     assert_int_equal(ipc_rlock_depth(r.rlock), 0);
     expect_rc(ipc_rlock_acquire(r.rlock), -ENOTRECOVERABLE);
     expect_rc(ipc_rlock_free(r.rlock), 0);
@@ -302,8 +302,7 @@ static void repair_waits_by_deadline(void)
     start_holder_of_two(&role, rlock_stage(r.rlock));
     expect_rc(ipc_rlock_acquire_or_repair(r.rlock, IPC_TIME_NOW, repair, &r),
               -EAGAIN);
-    expect_rc(ipc_rlock_acquire_or_repair(r.rlock, ipc_after_ms(5), repair,
-                                          &r),
+    expect_rc(ipc_rlock_acquire_or_repair(r.rlock, ipc_after_ms(5), repair, &r),
               -ETIMEDOUT);
     assert_int_equal(r.calls, 0);
     (void)role_kill(&role);
@@ -411,7 +410,7 @@ static void garbage_is_euclean(void)
 static int nested_scopes(ipc_rlock *rlock)
 {
     int rc = -1;
-    IPC_WITH_RLOCK (rlock, rc) {
+    IPC_WITH_RLOCK(rlock, rc) {
         assert_int_equal(rc, 0);
         if (ipc_rlock_depth(rlock) == 3)
             return 3;
@@ -426,13 +425,13 @@ static void scopes_nest_and_release_however_they_are_left(void)
     int rc = -1;
     assert_int_equal(nested_scopes(&rlock), 3);
     assert_false(ipc_rlock_is_held(&rlock));
-    IPC_WITH_RLOCK (&rlock, rc) {
+    IPC_WITH_RLOCK(&rlock, rc) {
         break;
     }
     assert_int_equal(rc, 0);
     assert_false(ipc_rlock_is_held(&rlock));
     rlock.lock_.word_ = 0x3fffffffu;
-    IPC_WITH_RLOCK (&rlock, rc)
+    IPC_WITH_RLOCK(&rlock, rc)
         test_fail("entered without the rlock");
     assert_int_equal(rc, -EUCLEAN);
 }

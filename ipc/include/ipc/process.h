@@ -42,6 +42,10 @@
  * themselves within 100 ms, by SIGKILL; the others go on.  A daemon may have
  * children of its own; daemons among them end with it in the same way.
  *
+ * A daemon child has one kernel thread more, which watches its parent.  It has
+ * given up all rights, and ends with an exec, which a daemon therefore should
+ * not do.  A daemon that is stopped ends when it is continued.
+ *
  * Children are watched by pidfd.  There is no SIGCHLD handler and no
  * wait(-1): children of the program that are not ours are never touched.  A
  * program that waits for any child, or ignores SIGCHLD, may take an exit
@@ -162,7 +166,8 @@ IPC_API int ipc_process_set_daemon(ipc_process *process, bool daemon)
  *
  * Errors: -EALREADY it was started; what init failed with; -EAGAIN no more
  * processes allowed, tried for 100 ms; -ENOMEM; -EMFILE, -ENFILE; -EINVAL a
- * CPU that does not exist; -EPERM or -EACCES nice or limits not allowed. */
+ * CPU that does not exist; -EPERM or -EACCES nice or limits not allowed;
+ * -EXDEV the child would be in another pid namespace. */
 IPC_API IPC_MUST_USE int ipc_process_start(ipc_process *process) IPC_NONNULL(1);
 
 /* ---- while it runs ---- */
@@ -214,7 +219,8 @@ IPC_API int ipc_process_fd(const ipc_process *process) IPC_NONNULL(1);
 /* Free what the object holds: descriptor and copied argument.  It can be
  * init'ed again.  A process that was never started, or is not ours, is fine.
  *
- * Errors: -EBUSY it runs. */
+ * Errors: -EBUSY it runs; -EINVAL it is the object of the calling process or
+ * of its parent. */
 IPC_API int ipc_process_close(ipc_process *process) IPC_NONNULL(1);
 
 /* ---- this process and its relatives ---- */
