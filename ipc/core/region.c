@@ -59,7 +59,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "futex halves");
 
 #define REGION_MAGIC    0x6e6f696765637069u /* "ipcegion" */
 #define LAYOUT_REVISION 1u
-#define SIZE_LIMIT      ((uint64_t)1 << 40)
+#define SIZE_LIMIT      IPC__REGION_MAX
 #define REGION_SIGNATURE                                                       \
     ((uint64_t)LAYOUT_REVISION << 48 | (uint64_t)sizeof(void *) << 40 |        \
      (uint64_t)IPC__REGION_HEADER << 24 |                                      \
@@ -120,8 +120,11 @@ int ipc__region_check(const struct ipc__region_facts *facts, size_t size,
 /* ---- what is mapped ---- */
 
 #define PAGE_SHIFT  12
-#define LENGTH_BITS 29 /* in pages: less than 2 TiB */
+#define LENGTH_BITS 28 /* in pages: less than 1 TiB */
 #define CHUNK       64
+
+_Static_assert(IPC__REGION_MAX < (uint64_t)1 << (LENGTH_BITS + PAGE_SHIFT),
+               "lengths fit; addresses have 48 bits");
 
 struct entry {
     uint64_t range;   /* of a region in use */

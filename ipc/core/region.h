@@ -16,6 +16,7 @@
  * be believed from shared memory. */
 #define IPC__REGION_TABLE  (IPC_PAGE_MAX > 32768 ? IPC_PAGE_MAX : 32768)
 #define IPC__REGION_HEADER 512
+#define IPC__REGION_MAX    (((uint64_t)1 << 40) - 4096) /* bytes in all */
 #define IPC__REGION_SLOTS  ((IPC__REGION_TABLE - IPC__REGION_HEADER) / 64)
 
 /* One peer: a thread and the word by which the kernel announces its death.

@@ -53,7 +53,7 @@
 
 #define FOLDER         "/dev/shm/"
 #define NAME_MAX_BYTES 200
-#define SIZE_MAX_BYTES (((size_t)1 << 40) - IPC__REGION_TABLE)
+#define SIZE_MAX_BYTES ((size_t)IPC__REGION_MAX - IPC__REGION_TABLE)
 
 /* How long to wait for somebody who cleans or opens: they take microseconds,
  * but may be stopped. */
@@ -278,8 +278,8 @@ static int open_once(const struct ipc__named *what, const struct path *path,
             fstat(fd, &st) != 0 || st.st_nlink == 0) /* invariant 4 */
             rc = -EAGAIN;
     }
-    if (rc == 0 && alone && what->kind == IPC__REGION_SEGMENT &&
-        facts.kind == IPC__REGION_SEGMENT && is_abandoned(fd, &facts)) {
+    if (rc == 0 && alone && facts.kind == IPC__REGION_SEGMENT &&
+        is_abandoned(fd, &facts)) {
         rc = remove_name(fd, path);
         if (rc == 0)
             rc = -EAGAIN;
@@ -473,6 +473,8 @@ static int unlink_once(const struct ipc__named *what, const struct path *path,
         rc = 0; /* ours to remove, if not to use */
     else if (rc == 0)
         rc = check_kind(what, path, &facts);
+    if (rc == 0)
+        rc = take_turn(fd);
     if (rc == 0) /* the shared lock keeps cleaners away */
         rc =
             flock(fd, LOCK_SH | LOCK_NB) == 0 ? remove_name(fd, path) : -EAGAIN;

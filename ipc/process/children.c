@@ -22,6 +22,7 @@
 #include "core/local.h"
 #include "core/private_lock.h"
 #include "kernel/pidfd.h"
+#include "kernel/syscall.h"
 #include "process/internal.h"
 
 #define GRACE_NS ((int64_t)1000 * 1000 * 1000) /* from SIGTERM to SIGKILL */
@@ -92,7 +93,7 @@ static void fill_object(ipc_process *object, struct ipc__child *record)
 void ipc__tree_begin(struct ipc__tree *tree, const struct ipc__child *origin,
                      const char *parent_name)
 {
-    const int pid = getpid();
+    const int pid = (int)ipc__syscall0(SYS_getpid); /* see start.c: Cost */
     fill_record(&tree->self, IPC__SELF, pid, origin->process, origin->name);
     fill_record(&tree->parent, IPC__PARENT, origin->starter,
                 &tree->parent_object, parent_name);

@@ -29,7 +29,12 @@ int ipc_lock_new(const ipc_lock_options *options, ipc_lock **out)
 
 int ipc_lock_free(ipc_lock *lock)
 {
-    const int rc = lock == NULL ? 0 : ipc_lock_fini(lock);
+    if (lock == NULL)
+        return 0;
+    if (ipc_shared_size(lock) < sizeof *lock)
+        return ipc__fail(-EINVAL, "%p is no lock in family memory",
+                         (void *)lock);
+    const int rc = ipc_lock_fini(lock);
     return rc != 0 ? rc : ipc_shared_free(lock);
 }
 
@@ -48,7 +53,12 @@ int ipc_rlock_new(const ipc_lock_options *options, ipc_rlock **out)
 
 int ipc_rlock_free(ipc_rlock *rlock)
 {
-    const int rc = rlock == NULL ? 0 : ipc_rlock_fini(rlock);
+    if (rlock == NULL)
+        return 0;
+    if (ipc_shared_size(rlock) < sizeof *rlock)
+        return ipc__fail(-EINVAL, "%p is no lock in family memory",
+                         (void *)rlock);
+    const int rc = ipc_rlock_fini(rlock);
     return rc != 0 ? rc : ipc_shared_free(rlock);
 }
 

@@ -62,7 +62,7 @@ static const struct failing table[] = {
     {"futex_waitv", SYS_futex_waitv, ENOSYS, {0, 0}, true, false},
     {"futex_waitv forbidden", SYS_futex_waitv, EPERM, {0, 0}, true, false},
     {"get_robust_list", SYS_get_robust_list, EPERM, {0, 0}, true, false},
-    {"prctl", SYS_prctl, EPERM, {0, 0}, true, false},
+    {"prctl", SYS_prctl, EPERM, {0, 0}, true, true},
 };
 
 enum {

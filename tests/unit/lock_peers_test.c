@@ -249,11 +249,11 @@ static void threads_use_locks_while_others_open_and_close_segments(void)
     for (int i = 0; i < OPENERS; i++)
         assert_int_equal(pthread_join(openers[i], NULL), 0);
     __atomic_store_n(&bustle.stop, 1, __ATOMIC_RELAXED);
-    long rounds = 0;
-    for (int i = 0; i < USERS; i++) {
+    for (int i = 0; i < USERS; i++)
         assert_int_equal(pthread_join(users[i], NULL), 0);
+    long rounds = 0;
+    for (int i = 0; i < USERS; i++)
         rounds += bustle.rounds[i];
-    }
     test_report("openings", (long long)OPENERS * OPENINGS);
     test_report("rounds", rounds);
     assert_int_equal(bustle.family_count, rounds);

@@ -78,7 +78,8 @@ IPC_API int ipc_lock_fini(ipc_lock *lock) IPC_NONNULL(1);
 IPC_API IPC_MUST_USE int ipc_lock_new(const ipc_lock_options *options,
                                       ipc_lock **out) IPC_NONNULL(2);
 
-/* -EBUSY while somebody holds it.  NULL is fine. */
+/* -EBUSY while somebody holds it, -EINVAL if it is not from ipc_lock_new().
+ * NULL is fine. */
 IPC_API int ipc_lock_free(ipc_lock *lock);
 
 /* Locks with a name, for unrelated programs.  The lock is a segment of its

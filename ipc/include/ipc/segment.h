@@ -55,7 +55,8 @@ typedef struct ipc_segment_options {
 /* Make a new segment of size bytes (1 byte to just under 1 TiB) and map it.
  *
  * Errors: -EEXIST the name is in use; -EPERM or -EACCES it is somebody
- * else's; -ENOSPC /dev/shm is full; -EINVAL bad name or size; -EMFILE. */
+ * else's; -ENOSPC /dev/shm is full; -EFBIG more than RLIMIT_FSIZE; -EINVAL
+ * bad name or size; -EBUSY others keep the name busy for 2 s; -EMFILE. */
 IPC_API IPC_MUST_USE int ipc_segment_create(const char *name, size_t size,
                                             const ipc_segment_options *options,
                                             ipc_segment **out)
@@ -64,8 +65,9 @@ IPC_API IPC_MUST_USE int ipc_segment_create(const char *name, size_t size,
 /* Map the segment of that name.
  *
  * Errors: -ENOENT no such segment, or it was abandoned and is gone now;
- * -EUCLEAN not a segment; -EPROTONOSUPPORT of another version; -EXDEV of
- * another pid namespace; -EPERM or -EACCES of another user. */
+ * -EUCLEAN not a segment; -EINVAL a lock or an rlock; -EPROTONOSUPPORT of
+ * another version; -EXDEV of another pid namespace; -EPERM or -EACCES of
+ * another user; -EBUSY as for create. */
 IPC_API IPC_MUST_USE int ipc_segment_open(const char *name, ipc_segment **out)
     IPC_NONNULL(1, 2);
 

@@ -18,8 +18,8 @@
  * Fork: the child is a member.  A program that was exec'ed is not.
  * Signals: not for signal handlers.
  * Crash: the memory and its allocator are robust: any member may die at any
- * instruction.  What a dead member had allocated and told nobody about stays
- * allocated until the last member is gone (leaky). */
+ * instruction.  What a dead member had allocated and told nobody about, or was
+ * just freeing, stays allocated until the last member is gone (leaky). */
 #ifndef IPC_SHARED_H
 #define IPC_SHARED_H
 
