@@ -23,7 +23,7 @@ function(ipc_test_properties test labels seconds)
         SKIP_RETURN_CODE 77)
 endfunction()
 
-# ipc_test(NAME lock SOURCES test_lock.c LABELS unit TIMEOUT 60
+# ipc_test(NAME lock SOURCES unit/lock_test.c LABELS unit TIMEOUT 60
 #     [LIBS target...] [ARGS argument...] [RUN_SERIAL])
 #
 # A cmocka program that sees the internals of the library: it is linked with

@@ -48,6 +48,7 @@
 #include "core/error.h"
 #include "core/family.h"
 #include "kernel/futex.h"
+#include "kernel/pidfd.h"
 #include "kernel/procfs.h"
 #include "kernel/syscall.h"
 
@@ -291,21 +292,36 @@ int ipc__self_register(const void *address)
 
 /* ---- who is alive ---- */
 
-/* Ask /proc.  When in doubt it lives: nothing is ever taken from the
- * living. */
+/* Has the process ended, if only nobody has waited for it yet?  For the first
+ * thread of a process; of others nothing is known. */
+static bool has_ended(int tid)
+{
+    const int fd = ipc__pidfd_open(tid);
+    const bool ended = fd >= 0 && ipc__pidfd_wait(fd, IPC_TIME_NOW) == 0;
+    ipc__pidfd_close(fd);
+    return ended;
+}
+
+/* Ask the kernel: by kill(), which is always right about whether the tid is
+ * in use, and by /proc, which tells whether it is still the same thread.
+ * /proc may hide a living thread, or show another namespace: what it does not
+ * show proves nothing.  When in doubt the owner lives: nothing is ever taken
+ * from the living. */
 static bool dead_by_proc(uint64_t id)
 {
     uint64_t ticks;
-    const int rc = ipc__proc_start_time((int)TID(id), &ticks);
-    if (rc == 0)
-        /* Start 0: the owner could not find out when it was started, for
-         * want of a descriptor or of /proc. */
-        return (BIRTH(id) >> TICK_SHIFT != 0 &&
-                BIRTH(id) >> TICK_SHIFT != birth_of(ticks, 0) >> TICK_SHIFT) ||
-               ipc__proc_is_dumping((int)TID(id));
-    if (rc == 1 || rc == -ESRCH)
+    if (kill((pid_t)TID(id), 0) != 0 && errno == ESRCH)
         return true;
-    return kill((pid_t)TID(id), 0) != 0 && errno == ESRCH;
+    const int rc = ipc__proc_is_ours()
+                       ? ipc__proc_start_time((int)TID(id), &ticks)
+                       : -ENOENT;
+    if (rc != 0)
+        return rc == 1 || has_ended((int)TID(id));
+    /* Start 0: the owner could not find out when it was started, for want of
+     * a descriptor or of /proc. */
+    const uint32_t start = BIRTH(id) >> TICK_SHIFT;
+    return (start != 0 && start != birth_of(ticks, 0) >> TICK_SHIFT) ||
+           ipc__proc_is_dumping((int)TID(id));
 }
 
 static struct ipc__region *region_of(const void *address)

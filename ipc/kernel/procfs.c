@@ -40,8 +40,6 @@ int ipc__proc_start_time(int tid, uint64_t *ticks)
 {
     char text[512];
     const int n = read_of(tid, "stat", text, sizeof text);
-    if (n == -ENOENT)
-        return access("/proc/self/stat", R_OK) == 0 ? -ESRCH : -ENOENT;
     if (n < 0)
         return n;
 
@@ -70,6 +68,16 @@ static long status_number(int tid, const char *name)
         return -1;
     const char *at = strstr(text, name);
     return at == NULL ? -1 : strtol(at + strlen(name), NULL, 10);
+}
+
+bool ipc__proc_is_ours(void)
+{
+    char text[16];
+    const ssize_t n = readlink("/proc/self", text, sizeof text - 1);
+    if (n <= 0)
+        return false;
+    text[n] = '\0';
+    return strtol(text, NULL, 10) == getpid();
 }
 
 bool ipc__proc_is_dumping(int tid)

@@ -8,9 +8,14 @@
 /* When a thread was started, in clock ticks since boot: with its tid, its
  * identity.  tid 0 is the caller.
  *
- * Returns 0; 1 if it has ended and is only waited for (a zombie); -ESRCH if
- * there is no such thread; other errors if /proc cannot tell. */
+ * Returns 0; 1 if it has ended and is only waited for (a zombie); a negative
+ * errno if /proc cannot tell: -ENOENT also for a living one that it hides
+ * (hidepid). */
 int ipc__proc_start_time(int tid, uint64_t *ticks);
+
+/* Does /proc show the processes by the numbers that we know them by?  It may be
+ * another pid namespace's, or not mounted. */
+bool ipc__proc_is_ours(void);
 
 /* Is its process writing a core dump?  Such a thread never runs again, but
  * the kernel announces its death only when the dump is written. */

@@ -220,20 +220,34 @@ int ipc_cpu_count(void)
 
 /* ---- the end of this process ---- */
 
-/* The first child of that kind that has not ended, or NULL. */
-static struct ipc__child *next_child(struct ipc__tree *tree, bool daemon)
+/* The first child of that kind that has not ended, or NULL.  Its record stays
+ * until it is let go, also if another thread closes the process. */
+static struct ipc__child *hold_child(struct ipc__tree *tree, bool daemon)
 {
     struct ipc__child *found = NULL;
     ipc__private_lock(&tree->lock);
-    for (struct ipc__child *child = tree->first, *next;
-         child != NULL && found == NULL; child = next) {
-        next = child->next;
+    for (struct ipc__child *child = tree->first; child != NULL && found == NULL;
+         child = child->next) {
         ipc__child_reap(child);
         if (child->running && child->daemon == daemon)
             found = child;
     }
+    if (found != NULL)
+        found->holders++;
     ipc__private_unlock(&tree->lock);
     return found;
+}
+
+/* Join the children of a kind, until the deadline. */
+static void join_children(struct ipc__tree *tree, bool daemon,
+                          ipc_deadline deadline)
+{
+    struct ipc__child *child;
+    int rc = 0;
+    while (rc == 0 && (child = hold_child(tree, daemon)) != NULL) {
+        rc = ipc__child_join(child, deadline);
+        ipc__child_let_go(child);
+    }
 }
 
 static void signal_daemons(struct ipc__tree *tree, int sig)
@@ -249,17 +263,14 @@ static void signal_daemons(struct ipc__tree *tree, int sig)
 void ipc__tree_end(void)
 {
     struct ipc__tree *tree = ipc__tree();
-    struct ipc__child *child;
     if (tree == NULL || tree->first == NULL)
         return;
-    const ipc_deadline grace = ipc_after_ns(GRACE_NS);
     signal_daemons(tree, SIGTERM);
-    while ((child = next_child(tree, true)) != NULL)
-        if (ipc__child_join(child, grace) != 0)
-            signal_daemons(tree, SIGKILL);
-    while ((child = next_child(tree, false)) != NULL)
-        if (ipc__child_join(child, IPC_TIME_FOREVER) != 0)
-            break;
+    join_children(tree, true, ipc_after_ns(GRACE_NS));
+    signal_daemons(tree, SIGKILL);
+    /* One that may not be signalled, or whose tracer holds it, is left. */
+    join_children(tree, true, ipc_after_ns(GRACE_NS));
+    join_children(tree, false, IPC_TIME_FOREVER);
 }
 
 int ipc__tree_end_at_exit(void)

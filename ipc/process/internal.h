@@ -21,8 +21,10 @@ struct ipc__child {
     int32_t pid;
     int32_t fd; /* pidfd, or -1 */
     int32_t exitcode;
+    uint32_t holders; /* who uses it beside its process object */
     bool daemon;
-    bool lost; /* it has ended, but nobody can tell us how */
+    bool closed; /* its process object has let go of it */
+    bool lost;   /* it has ended, but nobody can tell us how */
     enum {
         IPC__CHILD,
         IPC__PARENT,
@@ -100,6 +102,10 @@ void ipc__child_set_lost(struct ipc__child *child);
 /* Drop what stands for a child that has ended: its place in the list, and its
  * descriptor. */
 void ipc__child_forget(struct ipc__child *child);
+
+/* End a use of it; the last one frees it.  The process object's own use ends
+ * with closed set. */
+void ipc__child_let_go(struct ipc__child *child);
 
 /* Send it a signal, if it runs.  0 or a negative errno. */
 int ipc__child_signal(struct ipc__child *child, int sig);

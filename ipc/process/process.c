@@ -234,6 +234,17 @@ void ipc__child_forget(struct ipc__child *child)
     child->fd = -1;
 }
 
+void ipc__child_let_go(struct ipc__child *child)
+{
+    struct ipc__tree *tree = ipc__tree();
+    ipc__private_lock(&tree->lock);
+    child->holders--;
+    const bool last = child->holders == 0 && child->closed;
+    ipc__private_unlock(&tree->lock);
+    if (last)
+        free(child);
+}
+
 /* Is it ours to wait for still, so that its pid is its own? */
 static bool has_its_pid(const struct ipc__child *child)
 {
@@ -388,11 +399,16 @@ int ipc_process_close(ipc_process *process)
                              (int)child->pid);
         ipc__child_forget(child);
         (void)ipc_shared_free(child->start);
+        child->start = NULL;
     } else if (child != NULL && child->fd >= 0 && ipc__tree()->origin == NULL) {
         /* Inherited by a plain fork(); our own children have dropped it. */
         ipc__pidfd_close(child->fd);
     }
-    free(child);
+    if (child != NULL) {
+        child->holders++;
+        child->closed = true;
+        ipc__child_let_go(child);
+    }
     free(process->arg_copy_);
     memset(process, 0, sizeof *process);
     return 0;

@@ -174,6 +174,7 @@ static _Noreturn void be_child(struct ipc__tree *tree,
     const ipc_process *process = child->process;
     struct ipc__start *start = child->start;
     close_inherited(origin);
+    ipc__drop_inherited();
     ipc__tree_begin(tree, child, origin->name);
     (void)ipc__syscall2(SYS_prctl, PR_SET_NAME, child->name);
 
@@ -190,19 +191,6 @@ static _Noreturn void be_child(struct ipc__tree *tree,
 }
 
 /* ---- the starter ---- */
-
-static pid_t fork_patiently(void)
-{
-    const ipc_deadline deadline = ipc_after_ns(FORK_PATIENCE_NS);
-    int64_t pause_ms = 1;
-    for (;;) {
-        const pid_t pid = fork();
-        if (pid >= 0 || errno != EAGAIN || ipc_time_left(deadline) == 0)
-            return pid;
-        ipc_sleep_until(ipc_after_ms(pause_ms));
-        pause_ms *= 2;
-    }
-}
 
 /* A descriptor number for the child's pidfd must be had before there is a
  * child: the starter's own pidfd keeps the place. */
@@ -231,7 +219,7 @@ static int fork_child(struct ipc__tree *tree, struct ipc__child *child)
     struct origin origin = {
         .place = place, .parent_fd = tree->parent.fd, .siblings = tree->first};
     memcpy(origin.name, tree->current->name_, sizeof origin.name);
-    const pid_t pid = fork_patiently();
+    const pid_t pid = fork();
     if (pid == 0)
         be_child(tree, child, &origin);
     const int error = errno;
@@ -274,11 +262,10 @@ static int await_setup(struct ipc__child *child)
                      strerrordesc_np(-rc));
 }
 
-static int start_child(struct ipc__child *child)
+static int try_start(struct ipc__child *child)
 {
     struct ipc__tree *tree = ipc__tree();
     ipc_process *process = child->process;
-    ipc__flush_all();
     ipc__private_lock(&tree->lock);
     if (process->name_[0] == '\0')
         snprintf(process->name_, sizeof process->name_, "Process-%u",
@@ -290,7 +277,23 @@ static int start_child(struct ipc__child *child)
     if (rc == 0)
         rc = fork_child(tree, child);
     ipc__private_unlock(&tree->lock);
-    return rc == 0 && needs_setup(&process->options_) ? await_setup(child) : rc;
+    return rc;
+}
+
+/* Where no more processes are allowed, one may end soon. */
+static int start_child(struct ipc__child *child)
+{
+    const ipc_deadline deadline = ipc_after_ns(FORK_PATIENCE_NS);
+    int64_t pause_ms = 1;
+    int rc;
+    ipc__flush_all();
+    while ((rc = try_start(child)) == -EAGAIN && ipc_time_left(deadline) > 0) {
+        ipc_sleep_until(ipc_after_ms(pause_ms));
+        pause_ms *= 2;
+    }
+    return rc == 0 && needs_setup(&child->process->options_)
+               ? await_setup(child)
+               : rc;
 }
 
 /* Nobody will be able to wait for our children. */

@@ -1,6 +1,7 @@
 #include "process/streams.h"
 
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <sys/single_threaded.h>
 
 #ifdef __GLIBC__
@@ -18,10 +19,25 @@ void ipc__flush_pending(void)
             stream->_mode > 0) /* wide: its buffer is elsewhere */
             (void)fflush_unlocked(stream);
 }
+
+/* Whatever was to be flushed before the fork is by now, unless there were
+ * other threads, which print on. */
+void ipc__drop_inherited(void)
+{
+    if (__libc_single_threaded)
+        return;
+    for (FILE *stream = _IO_list_all; stream != NULL; stream = stream->_chain)
+        if (stream->_IO_write_ptr > stream->_IO_write_base)
+            __fpurge(stream);
+}
 #else
 void ipc__flush_pending(void)
 {
     (void)fflush(NULL);
+}
+
+void ipc__drop_inherited(void)
+{
 }
 #endif
 

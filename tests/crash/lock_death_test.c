@@ -1,11 +1,10 @@
-/* ipc_lock: every way to lose an owner, T07 to T13.  Where the kernel tells,
+/* ipc_lock: every way to lose an owner, T07 to T11.  Where the kernel tells,
  * the figure "ms" is below one; where the re-check finds out, the name says
  * so, and 200 ms are promised. */
 #include "unit/lock_support.h"
 
 #include <errno.h>
 #include <linux/sched.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,13 +12,6 @@
 #include <sys/wait.h>
 
 #include "core/peers.h"
-
-static void free_good(ipc_lock *lock)
-{
-    expect_rc(ipc_lock_acquire(lock), 0);
-    expect_rc(ipc_lock_release(lock), 0);
-    expect_rc(ipc_lock_free(lock), 0);
-}
 
 static void wait_for_go(struct stage *stage)
 {
@@ -374,91 +366,6 @@ static void t11_the_death_of_a_raw_clone_is_found_by_recheck(void)
     role_wait_ok(&role, LIMIT_MS);
 }
 
-/* ---- T12: another pid namespace ---- */
-
-struct abroad {
-    ipc_lock *lock; /* in family memory */
-    ipc_rlock *rlock;
-    ipc_lock *named; /* opened before */
-    ipc_segment *segment;
-};
-
-static void use_abroad(const struct abroad *abroad)
-{
-    static ipc_lock own;
-    ipc_lock *opened = NULL;
-    ipc_segment *segment = NULL;
-    expect_rc(ipc_lock_acquire(abroad->lock), -EXDEV);
-    expect_detail("pid namespace");
-    expect_rc(ipc_lock_acquire_nowait(abroad->lock), -EXDEV);
-    expect_rc(ipc_lock_acquire_until(abroad->lock, ipc_after_ms(10)), -EXDEV);
-    expect_rc(ipc_rlock_acquire(abroad->rlock), -EXDEV);
-    expect_rc(ipc_lock_acquire(abroad->named), -EXDEV);
-    expect_rc(ipc_lock_release(abroad->lock), -EPERM);
-    assert_false(ipc_lock_is_mine(abroad->lock));
-    expect_rc(ipc_lock_open("abroad", &opened), -EXDEV);
-    expect_detail("pid namespace");
-    expect_rc(ipc_lock_open_or_create("abroad", NULL, &opened), -EXDEV);
-    expect_rc(ipc_segment_open("abroad-data", &segment), -EXDEV);
-    /* What it has for itself works. */
-    expect_rc(ipc_lock_acquire(&own), 0);
-    expect_rc(ipc_lock_release(&own), 0);
-}
-
-static void go_abroad(void *arg)
-{
-    if (unshare(CLONE_NEWPID) != 0 &&
-        unshare(CLONE_NEWUSER | CLONE_NEWPID) != 0)
-        test_skip("no pid namespaces here: %m");
-    const pid_t pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0) {
-        use_abroad(arg);
-        _exit(0);
-    }
-    int status = -1;
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_int_equal(status, 0);
-    expect_rc(ipc_lock_acquire(((struct abroad *)arg)->lock), 0);
-    expect_rc(ipc_lock_release(((struct abroad *)arg)->lock), 0);
-}
-
-static void go_abroad_as_a_user(void *arg)
-{
-    if (unshare(CLONE_NEWUSER) != 0)
-        test_skip("no user namespaces here: %m");
-    go_abroad(arg);
-}
-
-static void try_abroad(void (*go)(void *arg))
-{
-    struct abroad abroad = {.lock = new_lock(NULL), .rlock = new_rlock(NULL)};
-    struct role role;
-    expect_rc(ipc_lock_create("abroad", NULL, &abroad.named), 0);
-    expect_rc(ipc_segment_create("abroad-data", 64, NULL, &abroad.segment), 0);
-    role_start(&role, go, &abroad);
-    const int status = role_wait_dead(&role, LIMIT_MS);
-    expect_rc(ipc_lock_close(abroad.named), 0);
-    expect_rc(ipc_lock_unlink("abroad"), 0);
-    expect_rc(ipc_segment_close(abroad.segment), 0);
-    expect_rc(ipc_segment_unlink("abroad-data"), 0);
-    expect_rc(ipc_rlock_free(abroad.rlock), 0);
-    free_good(abroad.lock);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == TEST_SKIPPED)
-        _exit(TEST_SKIPPED);
-    assert_int_equal(status, 0);
-}
-
-static void t12_another_pid_namespace_is_refused(void)
-{
-    try_abroad(go_abroad);
-}
-
-static void t12_another_user_and_pid_namespace_is_refused(void)
-{
-    try_abroad(go_abroad_as_a_user);
-}
-
 /* ---- without the kernel's help ---- */
 
 static void lose_without_list(void *arg)
@@ -521,8 +428,6 @@ static const struct test_case cases[] = {
     TEST_CASE(t10_a_child_does_not_own_what_its_parent_holds),
     TEST_CASE(t10_a_child_does_not_keep_what_its_dead_parent_held),
     TEST_CASE(t11_the_death_of_a_raw_clone_is_found_by_recheck),
-    TEST_CASE(t12_another_pid_namespace_is_refused),
-    TEST_CASE(t12_another_user_and_pid_namespace_is_refused),
     TEST_CASE(death_without_robust_lists_is_found_by_recheck),
     TEST_CASE(locks_exclude_without_robust_lists),
 };

@@ -1,11 +1,100 @@
-/* T13: an owner dies without the kernel telling, and its tid is given to
- * somebody else.  Nobody is taken for it, and nothing is held for ever. */
+/* Who is who.  T12: tids of another pid namespace mean nothing here.  T13: an
+ * owner dies without the kernel telling, and its tid is given to somebody
+ * else; nobody is taken for it, and nothing is held for ever. */
 #include "unit/lock_support.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <sys/wait.h>
+
+/* ---- T12: another pid namespace ---- */
+
+struct abroad {
+    ipc_lock *lock; /* in family memory */
+    ipc_rlock *rlock;
+    ipc_lock *named; /* opened before */
+    ipc_segment *segment;
+};
+
+static void use_abroad(const struct abroad *abroad)
+{
+    static ipc_lock own;
+    ipc_lock *opened = NULL;
+    ipc_segment *segment = NULL;
+    expect_rc(ipc_lock_acquire(abroad->lock), -EXDEV);
+    expect_detail("pid namespace");
+    expect_rc(ipc_lock_acquire_nowait(abroad->lock), -EXDEV);
+    expect_rc(ipc_lock_acquire_until(abroad->lock, ipc_after_ms(10)), -EXDEV);
+    expect_rc(ipc_rlock_acquire(abroad->rlock), -EXDEV);
+    expect_rc(ipc_lock_acquire(abroad->named), -EXDEV);
+    expect_rc(ipc_lock_release(abroad->lock), -EPERM);
+    assert_false(ipc_lock_is_mine(abroad->lock));
+    expect_rc(ipc_lock_open("abroad", &opened), -EXDEV);
+    expect_detail("pid namespace");
+    expect_rc(ipc_lock_open_or_create("abroad", NULL, &opened), -EXDEV);
+    expect_rc(ipc_segment_open("abroad-data", &segment), -EXDEV);
+    /* What it has for itself works. */
+    expect_rc(ipc_lock_acquire(&own), 0);
+    expect_rc(ipc_lock_release(&own), 0);
+}
+
+static void go_abroad(void *arg)
+{
+    if (unshare(CLONE_NEWPID) != 0 &&
+        unshare(CLONE_NEWUSER | CLONE_NEWPID) != 0)
+        test_skip("no pid namespaces here: %m");
+    const pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        use_abroad(arg);
+        _exit(0);
+    }
+    int status = -1;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    expect_rc(ipc_lock_acquire(((struct abroad *)arg)->lock), 0);
+    expect_rc(ipc_lock_release(((struct abroad *)arg)->lock), 0);
+}
+
+static void go_abroad_as_a_user(void *arg)
+{
+    if (unshare(CLONE_NEWUSER) != 0)
+        test_skip("no user namespaces here: %m");
+    go_abroad(arg);
+}
+
+static void try_abroad(void (*go)(void *arg))
+{
+    struct abroad abroad = {.lock = new_lock(NULL), .rlock = new_rlock(NULL)};
+    struct role role;
+    expect_rc(ipc_lock_create("abroad", NULL, &abroad.named), 0);
+    expect_rc(ipc_segment_create("abroad-data", 64, NULL, &abroad.segment), 0);
+    role_start(&role, go, &abroad);
+    const int status = role_wait_dead(&role, LIMIT_MS);
+    expect_rc(ipc_lock_close(abroad.named), 0);
+    expect_rc(ipc_lock_unlink("abroad"), 0);
+    expect_rc(ipc_segment_close(abroad.segment), 0);
+    expect_rc(ipc_segment_unlink("abroad-data"), 0);
+    expect_rc(ipc_rlock_free(abroad.rlock), 0);
+    free_good(abroad.lock);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == TEST_SKIPPED)
+        _exit(TEST_SKIPPED);
+    assert_int_equal(status, 0);
+}
+
+static void t12_another_pid_namespace_is_refused(void)
+{
+    try_abroad(go_abroad);
+}
+
+static void t12_another_user_and_pid_namespace_is_refused(void)
+{
+    try_abroad(go_abroad_as_a_user);
+}
+
+/* ---- T13: somebody else has the tid ---- */
 
 struct again {
     struct stage stage;
@@ -234,6 +323,8 @@ static void t13_the_links_of_a_dead_slot_are_not_followed(void)
 }
 
 static const struct test_case cases[] = {
+    TEST_CASE(t12_another_pid_namespace_is_refused),
+    TEST_CASE(t12_another_user_and_pid_namespace_is_refused),
     TEST_CASE(t13_a_dead_owner_is_found_behind_an_innocent_tid),
     TEST_CASE(t13_who_got_the_tid_is_not_taken_for_the_owner),
     TEST_CASE(t13_one_tid_lives_and_dies_many_times),

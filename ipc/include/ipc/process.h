@@ -31,9 +31,9 @@
  * before the fork.  A child whose target returns ends as in Python: it flushes
  * what it has printed and calls _exit(), so nothing is printed twice and no
  * exit handlers run.  A child that calls exit() runs the handlers that it has
- * set itself, and none of its parent's.  (A program with several threads has
- * stdout and stderr flushed only: another thread may be sitting in a read of
- * some stream.)
+ * set itself, and none of its parent's.  (In a program with several
+ * threads only stdout and stderr are flushed, as another thread may be sitting
+ * in a read of some stream; the child forgets what the others hold.)
  *
  * When a process ends normally (by exit(), by returning from main() or from
  * the target), its daemon children are terminated and its other children
