@@ -106,7 +106,11 @@ void test__kill_children(void);
  * wanted. */
 bool test__shm_private(void);
 
-/* The same with these options of tmpfs, and every time. */
+/* Where that is not to be had: wait until no other test program uses the
+ * machine's. */
+void test__shm_alone(void);
+
+/* A private one with these options of tmpfs, every time. */
 bool test__own_shm(const char *options);
 
 /* ---- case.c ---- */

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -40,7 +41,10 @@ static bool become_mapped_user(uid_t uid, gid_t gid)
 
 static bool mount_shm(const char *options)
 {
-    return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+    /* What is mounted here shall not be seen elsewhere.  In a chroot "/" is no
+     * mount, but /dev/shm may be. */
+    return (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 ||
+            mount(NULL, "/dev/shm", NULL, MS_PRIVATE, NULL) == 0) &&
            mount("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, options) ==
                0;
 }
@@ -79,6 +83,19 @@ static bool works_in_a_child(const char *options)
 bool test__own_shm(const char *options)
 {
     return works_in_a_child(options) && enter(options);
+}
+
+void test__shm_alone(void)
+{
+    static const char held[] = "IPC_TEST_SHM_HELD";
+    /* A test program inside of a case: its elder has the lock. */
+    if (getenv(held) != NULL)
+        return;
+    int fd = open("/dev/shm", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0)
+        (void)flock(fd, LOCK_EX); /* until this program ends */
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): there is one thread */
+    (void)setenv(held, "1", 1);
 }
 
 bool test__shm_private(void)
