@@ -347,7 +347,7 @@ static int extend_map(struct heap *heap, uint32_t n)
     if (rc != 0)
         return rc;
     if (end > heap->arena->map_end)
-        heap->arena->map_end = end;
+        store_relaxed(&heap->arena->map_end, end); /* read without guard */
     unlock_heap(heap);
     return 0;
 }
