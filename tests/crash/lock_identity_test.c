@@ -4,9 +4,11 @@
 #include "unit/lock_support.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <linux/sched.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 /* ---- T12: another pid namespace ---- */
@@ -98,46 +100,66 @@ static void t12_another_user_and_pid_namespace_is_refused(void)
 
 struct again {
     struct stage stage;
-    uint32_t there; /* the one who got the tid is */
-    uint32_t start; /* and may begin */
-    int first_rc;   /* of its acquire */
-    int64_t got_ns;
+    uint32_t there;        /* the one who got the tid is */
     pthread_mutex_t mutex; /* libc's, robust */
 };
 
-/* The next process is to get this pid; false: not permitted. */
-static bool choose_pid(pid_t pid)
+/* fork() with this pid, which is free.  Writing to ns_last_pid would do it too,
+ * but give pids that were used a moment ago to everybody else on the machine.
+ * Returns as fork() does. */
+static pid_t fork_with_pid(pid_t pid)
 {
-    char text[16];
-    const int fd = open("/proc/sys/kernel/ns_last_pid", O_WRONLY | O_CLOEXEC);
-    const int n = snprintf(text, sizeof text, "%d", (int)pid - 1);
-    const bool ok = fd >= 0 && write(fd, text, (size_t)n) == n;
-    if (fd >= 0)
-        (void)close(fd);
-    return ok;
+    int *tid_address = NULL; /* where libc keeps the tid of this thread */
+    struct robust_list_head *head = NULL;
+    size_t size = 0;
+    if (prctl(PR_GET_TID_ADDRESS, &tid_address) != 0)
+        return -1;
+    struct clone_args args = {.flags =
+                                  CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID,
+                              .child_tid = (uint64_t)(uintptr_t)tid_address,
+                              .exit_signal = SIGCHLD,
+                              .set_tid = (uint64_t)(uintptr_t)&pid,
+                              .set_tid_size = 1};
+    (void)syscall(SYS_get_robust_list, 0, &head, &size);
+    const pid_t child = (pid_t)syscall(SYS_clone3, &args, sizeof args);
+    if (child == 0) { /* what fork() does about the robust list */
+        head->list.next = &head->list;
+        (void)syscall(SYS_set_robust_list, head, size);
+    }
+    return child;
 }
 
 /* At the start of a case. */
 static void need_chosen_pids(void)
 {
-    if (!choose_pid(getpid() + 1))
-        test_skip("pids cannot be chosen here");
+    const pid_t self = getpid();
+    const pid_t child = fork_with_pid(self); /* taken: EEXIST, if permitted */
+    if (child == 0)
+        _exit(0);
+    assert_int_equal(child, -1);
+    if (errno != EEXIST)
+        test_skip("pids cannot be chosen here: %m");
 }
 
-/* A role with this pid.  It waits for `start` before it does anything. */
+/* A role with this pid, whose owner has died. */
 static void start_with_pid(struct role *role, void (*fn)(void *arg),
                            struct again *again, pid_t pid)
 {
+    const int64_t end = test_now_ns() + LIMIT_MS * NS_PER_MS;
     /* Identities tell threads apart by when they were born, in ticks. */
     wait_ms(30);
-    for (int i = 0; i < 1000; i++) {
-        assert_true(choose_pid(pid));
-        role_start(role, fn, again);
-        if (role->pid == pid)
-            return;
-        (void)role_kill(role); /* somebody else was faster */
+    (void)fflush(stdout);
+    pid_t child;
+    while ((child = fork_with_pid(pid)) < 0 && errno == EEXIST &&
+           test_now_ns() < end)
+        poll_pause(); /* somebody else has it now */
+    if (child == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        fn(again);
+        role_exit(0);
     }
-    test_fail("pid %d is not to be had", (int)pid);
+    assert_int_equal(child, pid);
+    role->pid = pid;
 }
 
 static struct again *again_new(ipc_lock *lock)
@@ -168,7 +190,6 @@ static pid_t die_unnoticed(struct again *again)
 static void live_on(void *arg)
 {
     struct again *again = arg;
-    meet_wait(&again->start, 1, LIMIT_MS);
     static ipc_lock own;
     expect_rc(ipc_lock_acquire(&own), 0); /* takes a slot */
     meet_signal(&again->there);
@@ -185,7 +206,6 @@ static void t13_a_dead_owner_is_found_behind_an_innocent_tid(void)
     need_chosen_pids();
     const pid_t pid = die_unnoticed(again);
     start_with_pid(&innocent, live_on, again, pid);
-    meet_signal(&again->start);
     meet_wait(&again->there, 1, LIMIT_MS);
 
     const int64_t start = test_now_ns();
@@ -202,7 +222,6 @@ static void want_it(void *arg)
 {
     struct again *again = arg;
     ipc_lock *lock = again->stage.lock;
-    meet_wait(&again->start, 1, LIMIT_MS);
     assert_false(ipc_lock_is_mine(lock));
     expect_rc(ipc_lock_release(lock), -EPERM);
     expect_rc(ipc_lock_consistent(lock), -EPERM);
@@ -221,7 +240,6 @@ static void t13_who_got_the_tid_is_not_taken_for_the_owner(void)
     struct role innocent;
     need_chosen_pids();
     start_with_pid(&innocent, want_it, again, die_unnoticed(again));
-    meet_signal(&again->start);
     role_wait_ok(&innocent, RECHECK_MS + SLACK_MS);
     expect_rc(ipc_lock_free(lock), 0);
 }
@@ -231,7 +249,6 @@ static void want_it_and_die(void *arg)
 {
     struct again *again = arg;
     ipc_lock *lock = again->stage.lock;
-    meet_wait(&again->start, 1, LIMIT_MS);
     expect_rc(ipc_lock_acquire_until(lock, ipc_after_ms(SLACK_MS)),
               IPC_OWNER_DIED);
     forget_robust_list();
@@ -248,9 +265,7 @@ static void t13_one_tid_lives_and_dies_many_times(void)
     const pid_t pid = die_unnoticed(again);
     for (int i = 0; i < LIVES; i++) {
         struct role role;
-        again->start = 0;
         start_with_pid(&role, want_it_and_die, again, pid);
-        meet_signal(&again->start);
         role_wait_ok(&role, RECHECK_MS + SLACK_MS);
     }
     test_report("lives", LIVES);
@@ -283,7 +298,6 @@ static void hold_in_segment_unnoticed(void *arg)
 static void open_and_close(void *arg)
 {
     struct again *again = arg;
-    meet_wait(&again->start, 1, LIMIT_MS);
     ipc_segment *segment = open_segment();
     ipc_lock *locks = ipc_segment_data(segment);
     expect_rc(ipc_lock_acquire(&locks[1]), 0);
@@ -311,7 +325,6 @@ static void t13_the_links_of_a_dead_slot_are_not_followed(void)
     (void)role_kill(&owner);
 
     start_with_pid(&innocent, open_and_close, again, pid);
-    meet_signal(&again->start);
     if (!meet_within(&again->there, 1, 2000))
         test_fail("it got no further: wait status 0x%x",
                   (unsigned)role_kill(&innocent));
