@@ -34,6 +34,12 @@ static inline bool cas32_acquire(uint32_t *p, uint32_t old, uint32_t new_value)
                                        __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
 }
 
+static inline bool cas32_release(uint32_t *p, uint32_t old, uint32_t new_value)
+{
+    return __atomic_compare_exchange_n(p, &old, new_value, false,
+                                       __ATOMIC_RELEASE, __ATOMIC_RELAXED);
+}
+
 static inline bool cas64_relaxed(uint64_t *p, uint64_t old, uint64_t new_value)
 {
     return __atomic_compare_exchange_n(p, &old, new_value, false,
@@ -50,6 +56,18 @@ static inline bool cas64_release(uint64_t *p, uint64_t old, uint64_t new_value)
 {
     return __atomic_compare_exchange_n(p, &old, new_value, false,
                                        __ATOMIC_RELEASE, __ATOMIC_RELAXED);
+}
+
+/* Between a CAS of ours and loads that tell whether somebody else, who does
+ * the same the other way round, was first: one of the two sees the other.  On
+ * x86 a CAS is as good as any barrier. */
+static inline void barrier_after_cas(void)
+{
+#if defined(__x86_64__)
+    __asm__ volatile("" ::: "memory");
+#else
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+#endif
 }
 
 /* Keeps the compiler from moving memory accesses across.  Enough where the

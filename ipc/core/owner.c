@@ -37,6 +37,7 @@
 #include <errno.h>
 #include <limits.h>
 
+#include "core/check.h"
 #include "core/waiting.h"
 
 #define TID_LIMIT (1u << 22) /* the kernel's PID_MAX_LIMIT */
@@ -58,15 +59,15 @@ void ipc__owner_note_since(int64_t *since)
         store_relaxed(since, ipc_now());
 }
 
-int ipc__owner_acquire(uint64_t *word, int64_t *since, ipc_deadline deadline,
-                       uint64_t *seen)
+static int acquire(uint64_t *word, int64_t *since, ipc_deadline deadline,
+                   uint64_t *seen)
 {
     const uint64_t id = ipc__self.id;
     uint32_t keep = 0;     /* WAITERS once we have slept: others may sleep */
     bool thorough = false; /* ask /proc too */
+    bool spun = deadline == IPC_TIME_NOW;
     struct ipc__pace pace = {0};
 
-    ipc__pending_set(word);
     for (;;) {
         const uint64_t now = load_relaxed(word);
         const uint32_t low = (uint32_t)now;
@@ -82,6 +83,11 @@ int ipc__owner_acquire(uint64_t *word, int64_t *since, ipc_deadline deadline,
             return -EUCLEAN;
         if (is_owner(now, id))
             return -EDEADLK;
+        if (!spun) {
+            spun = true;
+            if (ipc__spin(ipc__owner_futex(word), low))
+                continue;
+        }
 
         struct ipc__peer owner;
         ipc__peer_look(word, now, thorough, &owner);
@@ -104,10 +110,23 @@ int ipc__owner_acquire(uint64_t *word, int64_t *since, ipc_deadline deadline,
             return -ETIMEDOUT;
         keep = FUTEX_BIT_WAITERS;
         ipc__owner_note_since(since);
+        if (since != NULL && ipc__checking() &&
+            ipc__check_wait(word, true) != 0)
+            return -EDEADLK;
         thorough =
             ipc__sleep(&pace, ipc__owner_futex(word), low | FUTEX_BIT_WAITERS,
                        owner.life, owner.life_if_alive, deadline);
     }
+}
+
+int ipc__owner_acquire(uint64_t *word, int64_t *since, ipc_deadline deadline,
+                       uint64_t *seen)
+{
+    ipc__pending_set(word);
+    const int rc = acquire(word, since, deadline, seen);
+    if (since != NULL && ipc__checking())
+        ipc__check_done();
+    return rc;
 }
 
 void ipc__owner_release_waking(uint64_t *word)

@@ -32,6 +32,10 @@
 
 #define IPC__GIVEN_UP 0xffffffffu
 
+/* Bits of the low half that no tid reaches: in words that the kernel does not
+ * look at, for who uses the word. */
+#define IPC__OWNER_SPARE 0x3fc00000u
+
 /* Take a free word.  id is the caller's identity. */
 static inline bool ipc__owner_try(uint64_t *word, uint64_t id)
 {
@@ -41,7 +45,9 @@ static inline bool ipc__owner_try(uint64_t *word, uint64_t id)
 }
 
 /* Take it, or wait for it.  The caller is registered for its address.  since
- * may be NULL; if it is 0 a waiter stores the time there.
+ * is that of the struct ipc__owned (core/check.h) that the word is the head
+ * of: if it is 0 a waiter stores the time there.  NULL: it is a guard, of
+ * which nothing is said in check mode.
  *
  * Returns 0; IPC_OWNER_DIED (the word has OWNER_DIED set then); -EDEADLK,
  * -ENOTRECOVERABLE, -EUCLEAN; -EAGAIN for a deadline of IPC_TIME_NOW,

@@ -8,6 +8,7 @@
  *               CAS; given back by its claimer; flagged by the kernel, or by a
  *               peer that learned of the death from /proc.
  *   slot.tid, birth, pid, name   written by the claimer after life.
+ *   slot.waits_for   see check.c.
  *   slot.prev, next   the slot's link in the claimer's robust list.  glibc
  *               keeps that list for its robust mutexes; ours are entries like
  *               theirs, with the futex word 32 bytes before the link.
@@ -45,6 +46,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "core/check.h"
 #include "core/error.h"
 #include "core/family.h"
 #include "kernel/futex.h"
@@ -97,6 +99,7 @@ static void identify(struct ipc__region *family)
     ipc__self.id = (uint64_t)birth_of(ticks, count) << 32 | tid;
     ipc__self.robust = ipc__robust_list_usable ? robust_list() : NULL;
     ipc__self.pid = getpid();
+    ipc__self.reads = 0;
     ipc__self.process = ipc__local.process;
     if (load_relaxed(&ipc__local.pid_namespace) == 0)
         store_relaxed(&ipc__local.pid_namespace, ipc__proc_pid_namespace());
@@ -209,6 +212,7 @@ static bool claim_slot(struct ipc__region *region)
         head->list_op_pending = NULL;
 
         store_relaxed(&slot->pid, ipc__self.pid);
+        store_relaxed(&slot->waits_for, 0);
         write_name(slot);
         store_release(&slot->birth, BIRTH(id));
         store_release(&slot->tid, TID(id)); /* [claim→look] */
@@ -282,6 +286,8 @@ int ipc__self_register(const void *address)
         region = family; /* private memory: threads of this process */
     if (!is_foreign(region) && find_slot(region, ipc__self.id) == NULL)
         (void)claim_slot(region); /* else deaths are found by the re-check */
+    if (ipc__checking() && find_slot(family, ipc__self.id) == NULL)
+        (void)claim_slot(family); /* where the whole family finds us */
 
     ipc__self.lo = lo;
     ipc__self.span = span;
@@ -381,6 +387,25 @@ void ipc__peer_describe(const void *address, uint64_t owner, int32_t *pid,
         *pid = ipc__proc_pid_of((int)TID(id));
         ipc__proc_name((int)TID(id), name, 24);
     }
+}
+
+void ipc__peer_say(struct ipc__region *region, uint64_t waits_for)
+{
+    struct ipc__slot *slot = find_slot(region, ipc__self.id);
+    if (slot != NULL)
+        store_release(&slot->waits_for, waits_for);
+}
+
+bool ipc__peer_ask(struct ipc__region *region, uint64_t owner,
+                   uint64_t *waits_for, int32_t *pid)
+{
+    const struct ipc__slot *slot = find_slot(region, owner);
+    if (slot == NULL ||
+        load_acquire(&slot->life) != (TID(owner) | FUTEX_BIT_WAITERS))
+        return false;
+    *pid = load_relaxed(&slot->pid);
+    *waits_for = load_acquire(&slot->waits_for);
+    return *waits_for != 0;
 }
 
 uint32_t ipc__peer_count(const struct ipc__region *region)

@@ -33,6 +33,7 @@ struct ipc__self {
     uint64_t id;
     struct robust_list_head *robust; /* NULL: the kernel's list is no use */
     int32_t pid;
+    uint32_t reads; /* rwlocks that it holds for reading, see rwlock.c */
 };
 
 extern __thread struct ipc__self ipc__self
@@ -81,6 +82,13 @@ void ipc__peer_look(const void *address, uint64_t owner, bool thorough,
 /* For messages: the process of an owner (0: unknown) and its short name. */
 void ipc__peer_describe(const void *address, uint64_t owner, int32_t *pid,
                         char name[24]);
+
+/* Check mode: have the calling thread's slot in the region, if it has one, say
+ * what it waits for; and ask what an owner waits for: true if it has a slot
+ * there, lives, and says so. */
+void ipc__peer_say(struct ipc__region *region, uint64_t waits_for);
+bool ipc__peer_ask(struct ipc__region *region, uint64_t owner,
+                   uint64_t *waits_for, int32_t *pid);
 
 /* Threads in the region's table that live. */
 uint32_t ipc__peer_count(const struct ipc__region *region);

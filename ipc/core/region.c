@@ -300,3 +300,16 @@ struct ipc__region *ipc__region_find(const void *address, uintptr_t *lo,
         *span = above - below;
     return found;
 }
+
+void ipc__region_each(bool (*fn)(struct ipc__region *region, void *arg),
+                      void *arg)
+{
+    /* The lock keeps other threads from unmapping it meanwhile. */
+    ipc__private_lock(&ipc__local.region_lock);
+    FOR_EACH_ENTRY(e) {
+        const uint64_t range = load_acquire(&e->range); /* [add→find] */
+        if (range != 0 && fn(range_base(range), arg))
+            break;
+    }
+    ipc__private_unlock(&ipc__local.region_lock);
+}

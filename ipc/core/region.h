@@ -26,10 +26,10 @@ struct ipc__slot {
     uint32_t tid;   /* written by the claimer after life */
     uint32_t birth; /* with tid: the identity; see peers.h */
     int32_t pid;    /* its process, for messages */
-    uint64_t reserved;
-    void *prev;       /* the kernel's robust list, as glibc lays it out: */
-    void *next;       /* its links lie at 24 and 32 behind the futex word */
-    uint64_t name[3]; /* its short name when it came, for messages */
+    uint64_t waits_for; /* in check mode, by the claimer; see check.c */
+    void *prev;         /* the kernel's robust list, as glibc lays it out: */
+    void *next;         /* its links lie at 24 and 32 behind the futex word */
+    uint64_t name[3];   /* its short name when it came, for messages */
 };
 
 enum ipc__region_kind {
@@ -37,6 +37,13 @@ enum ipc__region_kind {
     IPC__REGION_SEGMENT = 2,
     IPC__REGION_LOCK = 3,
     IPC__REGION_RLOCK = 4,
+    IPC__REGION_SEMAPHORE = 5,
+    IPC__REGION_CONDITION = 6,
+    IPC__REGION_EVENT = 7,
+    IPC__REGION_BARRIER = 8,
+    IPC__REGION_RWLOCK = 9,
+    IPC__REGION_ARRAY = 16,
+    IPC__REGION_VALUE = 17,
 };
 
 /* What never changes once the region can be seen. */
@@ -94,6 +101,11 @@ void ipc__region_remove(struct ipc__region *region);
  * NULL) tell for which addresses the answer is the same. */
 struct ipc__region *ipc__region_find(const void *address, uintptr_t *lo,
                                      uintptr_t *span);
+
+/* Call fn with each region that is mapped, until it returns true.  Not one
+ * that another thread is about to close. */
+void ipc__region_each(bool (*fn)(struct ipc__region *region, void *arg),
+                      void *arg);
 
 /* Regions that were removed while the calling thread was linked to their
  * table: unlink it.  Then unmap what nobody is linked to any more. */

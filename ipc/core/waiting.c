@@ -1,20 +1,113 @@
 #include "core/waiting.h"
 
 #include <errno.h>
+#include <sched.h>
 
-#include "kernel/futex.h"
+#include "base/atomic.h"
+#include "base/bits.h"
+
+int64_t ipc__recheck_ns = IPC__RECHECK_NS;
+
+/* ---- sleeping ---- */
+
+static ipc_deadline next_look(struct ipc__pace *pace, ipc_deadline deadline)
+{
+    if (pace->due == 0)
+        pace->due = ipc_after_ns(ipc__recheck_ns);
+    return deadline < pace->due ? deadline : pace->due;
+}
+
+static bool is_due(struct ipc__pace *pace)
+{
+    const ipc_deadline now = ipc_now();
+    if (now < pace->due)
+        return false;
+    pace->due = now + ipc__recheck_ns;
+    return true;
+}
 
 bool ipc__sleep(struct ipc__pace *pace, const uint32_t *word, uint32_t value,
                 const uint32_t *life, uint32_t life_value,
                 ipc_deadline deadline)
 {
-    if (pace->due == 0)
-        pace->due = ipc_after_ns(IPC__RECHECK_NS);
-    (void)ipc__futex_wait_two(word, value, life, life_value,
-                              deadline < pace->due ? deadline : pace->due);
-    const ipc_deadline now = ipc_now();
-    if (now < pace->due)
-        return false;
-    pace->due = now + IPC__RECHECK_NS;
-    return true;
+    const ipc_deadline until = next_look(pace, deadline);
+    if (life == NULL) {
+        (void)ipc__futex_wait(word, value, until);
+    } else {
+        const struct ipc__futex words[] = {{word, value}, {life, life_value}};
+        (void)ipc__futex_wait_many(words, array_length(words), until);
+    }
+    return is_due(pace);
+}
+
+bool ipc__sleep_many(struct ipc__pace *pace, const struct ipc__futex *words,
+                     uint32_t count, ipc_deadline deadline)
+{
+    (void)ipc__futex_wait_many(words, count, next_look(pace, deadline));
+    return is_due(pace);
+}
+
+/* ---- spinning ---- */
+
+/* A sleep and the wake-up that ends it cost both sides some microseconds each,
+ * and a word that another CPU is about to change is seen within a fraction of
+ * one.  So it pays to look for a while; but only if the other one is running.
+ * Nobody can know that; each thread goes by what it has found lately: the
+ * limit follows twice the number of looks that were enough, and shrinks by a
+ * quarter with each spin in vain.  A few looks are always taken, to find out
+ * when things have changed. */
+#define SPIN_MIN       8
+#define SPIN_FIRST     100
+#define ASK_AGAIN      64 /* spins in vain until the CPUs are counted again */
+#define LOOKS_PER_READ 2  /* pauses between two looks at a line in use */
+
+__thread uint32_t ipc__spin_limit;
+static __thread uint32_t in_vain = ASK_AGAIN; /* the first time, ask */
+
+static bool has_one_cpu(void)
+{
+    cpu_set_t set;
+    return sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) == 1;
+}
+
+static void pause_cpu(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("isb" ::: "memory");
+#endif
+}
+
+static SLOW_PATH void ask_again(void)
+{
+    in_vain = 0;
+    if (has_one_cpu())
+        ipc__spin_limit = 0;
+    else if (ipc__spin_limit == 0)
+        ipc__spin_limit = SPIN_FIRST;
+}
+
+bool ipc__spin(const uint32_t *word, uint32_t value)
+{
+    if (unlikely(in_vain >= ASK_AGAIN))
+        ask_again();
+    const uint32_t limit = ipc__spin_limit;
+    for (uint32_t looks = 0; looks < limit; looks++) {
+        for (int i = 0; i < LOOKS_PER_READ; i++)
+            pause_cpu();
+        if (load_relaxed(word) != value) {
+            const uint32_t enough = 2 * looks + SPIN_MIN;
+            ipc__spin_limit =
+                limit + (enough > limit ? (enough - limit) / 2 : 0);
+            if (ipc__spin_limit > IPC__SPIN_MAX)
+                ipc__spin_limit = IPC__SPIN_MAX;
+            in_vain = 0;
+            return true;
+        }
+    }
+    in_vain++;
+    if (limit > SPIN_MIN)
+        ipc__spin_limit = limit - (limit + 3) / 4;
+    return false;
 }

@@ -54,26 +54,28 @@ int ipc__futex_wait(const uint32_t *word, uint32_t expected,
     return rc == -ETIMEDOUT ? -ETIMEDOUT : 0;
 }
 
-int ipc__futex_wait_two(const uint32_t *word, uint32_t expected,
-                        const uint32_t *other, uint32_t other_expected,
-                        ipc_deadline deadline)
+int ipc__futex_wait_many(const struct ipc__futex *words, uint32_t count,
+                         ipc_deadline deadline)
 {
     static uint32_t unavailable;
 
-    if (other != NULL && !load_relaxed(&unavailable)) {
-        struct waitv items[2] = {
-            {expected, (uint64_t)(uintptr_t)word, WAITV_SIZE_U32, 0},
-            {other_expected, (uint64_t)(uintptr_t)other, WAITV_SIZE_U32, 0},
-        };
+    if (count > 1 && !load_relaxed(&unavailable)) {
+        struct waitv items[IPC__FUTEX_MANY];
         struct timespec storage;
+        if (count > IPC__FUTEX_MANY)
+            count = IPC__FUTEX_MANY;
+        for (uint32_t i = 0; i < count; i++)
+            items[i] = (struct waitv){words[i].expected,
+                                      (uint64_t)(uintptr_t)words[i].word,
+                                      WAITV_SIZE_U32, 0};
         const long rc =
-            ipc__syscall5(SYS_futex_waitv, items, 2, 0,
+            ipc__syscall5(SYS_futex_waitv, items, count, 0,
                           to_timespec(deadline, &storage), CLOCK_MONOTONIC);
         if (rc != -ENOSYS && rc != -EPERM)
             return rc == -ETIMEDOUT ? -ETIMEDOUT : 0;
         store_relaxed(&unavailable, 1);
     }
-    return ipc__futex_wait(word, expected, deadline);
+    return ipc__futex_wait(words[0].word, words[0].expected, deadline);
 }
 
 void ipc__futex_wake(const uint32_t *word, int count)
@@ -81,15 +83,16 @@ void ipc__futex_wake(const uint32_t *word, int count)
     (void)ipc__syscall3(SYS_futex, word, FUTEX_WAKE, count);
 }
 
-int ipc__futex_set_and_wake(uint32_t *word, int value, int count)
+int ipc__futex_change_and_wake(uint32_t *word, enum ipc__futex_change change,
+                               int operand, int count)
 {
     __tsan_release(word);
     /* FUTEX_WAKE_OP wakes a second set of sleepers if the old value passes a
-     * comparison.  "Equal 0" never does for a word that somebody owns. */
-    const unsigned op = ((unsigned)FUTEX_OP_SET << 28) |
+     * comparison.  "Equal 0" never does. */
+    const unsigned op = ((unsigned)change << 28) |
                         ((unsigned)FUTEX_OP_CMP_EQ << 24) |
-                        (((unsigned)value & 0xfffu) << 12);
+                        (((unsigned)operand & 0xfffu) << 12);
     const long rc = ipc__syscall6(SYS_futex, (long)word, FUTEX_WAKE_OP, count,
                                   0, (long)word, (long)op);
-    return rc < 0 ? (int)rc : 0;
+    return (int)rc;
 }

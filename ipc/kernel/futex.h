@@ -19,20 +19,43 @@
 int ipc__futex_wait(const uint32_t *word, uint32_t expected,
                     ipc_deadline deadline);
 
-/* The same on two words at once: sleeps while both have the expected values.
- * Where the kernel has no FUTEX_WAITV (before 5.16, or forbidden by a seccomp
- * filter) it sleeps on the first word alone: the caller's re-check covers the
- * second. */
-int ipc__futex_wait_two(const uint32_t *word, uint32_t expected,
-                        const uint32_t *other, uint32_t other_expected,
-                        ipc_deadline deadline);
+/* A word to sleep on, and the value that it must have. */
+struct ipc__futex {
+    const uint32_t *word;
+    uint32_t expected;
+};
+
+/* As many words as the kernel takes at once. */
+#define IPC__FUTEX_MANY 128
+
+/* The same on several words at once: sleeps while all have the expected
+ * values.  Where the kernel has no FUTEX_WAITV (before 5.16, or forbidden by a
+ * seccomp filter) it sleeps on the first word alone: the caller's re-check
+ * covers the others. */
+int ipc__futex_wait_many(const struct ipc__futex *words, uint32_t count,
+                         ipc_deadline deadline);
 
 /* Wake up to count sleepers of the word. */
 void ipc__futex_wake(const uint32_t *word, int count);
 
-/* Store value in *word and wake up to count of its sleepers, as one step that
- * SIGKILL cannot split.  value is -2048..2047 and sign-extended; the word is
- * not 0 before.  Returns 0 or a negative errno, with nothing done then. */
-int ipc__futex_set_and_wake(uint32_t *word, int value, int count);
+/* Change *word, which is not 0, and wake up to count of its sleepers, as one
+ * step that SIGKILL cannot split.  operand is -2048..2047.  Returns how many
+ * were woken, or a negative errno, with nothing done then. */
+enum ipc__futex_change {
+    IPC__FUTEX_SET = 0, /* to operand, sign-extended */
+    IPC__FUTEX_ADD = 1, /* operand to it */
+    IPC__FUTEX_OR = 2   /* operand into it */
+};
+int ipc__futex_change_and_wake(uint32_t *word, enum ipc__futex_change change,
+                               int operand, int count);
+
+/* Store value in *word and wake up to count of its sleepers.  Returns 0 or a
+ * negative errno. */
+static inline int ipc__futex_set_and_wake(uint32_t *word, int value, int count)
+{
+    const int rc =
+        ipc__futex_change_and_wake(word, IPC__FUTEX_SET, value, count);
+    return rc < 0 ? rc : 0;
+}
 
 #endif

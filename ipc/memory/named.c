@@ -48,6 +48,7 @@
 #include <ipc/time.h>
 
 #include "base/atomic.h"
+#include "base/bits.h"
 #include "core/error.h"
 #include "core/owner.h"
 
@@ -144,7 +145,8 @@ static bool is_abandoned(int fd, const struct ipc__region_facts *facts)
             (ssize_t)sizeof opens ||
         opens == 0)
         return false;
-    if (facts->kind == IPC__REGION_SEGMENT)
+    if (facts->kind != IPC__REGION_LOCK && facts->kind != IPC__REGION_RLOCK &&
+        facts->kind != IPC__REGION_RWLOCK)
         return true;
     /* A lock whose owner died has news for the next one. */
     uint64_t word = 1;
@@ -205,9 +207,17 @@ static int check_kind(const struct ipc__named *what, const struct path *path,
         [IPC__REGION_SEGMENT] = "a segment",
         [IPC__REGION_LOCK] = "a lock",
         [IPC__REGION_RLOCK] = "an rlock",
+        [IPC__REGION_SEMAPHORE] = "a semaphore",
+        [IPC__REGION_CONDITION] = "a condition",
+        [IPC__REGION_EVENT] = "an event",
+        [IPC__REGION_BARRIER] = "a barrier",
+        [IPC__REGION_RWLOCK] = "an rwlock",
+        [IPC__REGION_ARRAY] = "an array",
+        [IPC__REGION_VALUE] = "a value",
     };
     if (facts->kind != (uint32_t)what->kind) {
-        const bool known = facts->kind >= 1 && facts->kind <= 4;
+        const bool known =
+            facts->kind < array_length(names) && names[facts->kind] != NULL;
         return ipc__fail(known ? -EINVAL : -EUCLEAN, "%s is %s, not %s",
                          path->text, known ? names[facts->kind] : "unknown",
                          names[what->kind]);

@@ -22,29 +22,25 @@
 #include "base/options.h"
 #include "core/error.h"
 #include "core/owner.h"
+#include "sync/fair.h"
 #include "sync/lock.h"
+
+#define NOUN "lock"
 
 _Static_assert(sizeof(ipc_lock) == 64, "lock layout");
 _Static_assert(offsetof(ipc_lock, word_) == 0, "lock layout");
 
 /* ---- messages ---- */
 
-static const char *label_of(const ipc_lock *lock, char out[40])
+static const char *label_of(const ipc_lock *lock, char out[IPC__NAME_BYTES])
 {
-    char label[sizeof lock->label_];
-    memcpy(label, lock->label_, sizeof label);
-    label[sizeof label - 1] = '\0';
-    if (label[0] != '\0')
-        snprintf(out, 40, "lock \"%s\"", label);
-    else
-        snprintf(out, 40, "lock %p", (const void *)lock);
-    return out;
+    return ipc__object_name(NOUN, lock->label_, lock, out);
 }
 
 /* Why the lock could not be had, given the word that was in the way. */
 static int fail_held(ipc_lock *lock, int error, uint64_t word)
 {
-    char label[40];
+    char label[IPC__NAME_BYTES];
     char name[24];
     int32_t pid;
     const int64_t since = load_relaxed(&lock->since_ns_);
@@ -60,12 +56,14 @@ static int fail_held(ipc_lock *lock, int error, uint64_t word)
 
 static int fail_acquire(ipc_lock *lock, int error, uint64_t word)
 {
-    char label[40];
+    char label[IPC__NAME_BYTES];
     switch (error) {
     case -EAGAIN:
     case -ETIMEDOUT:
         return fail_held(lock, error, word);
     case -EDEADLK:
+        if ((word & IPC__OWNER_MASK) != ipc__self.id)
+            return error; /* the check said which circle */
         return ipc__fail(error, "%s is held by the calling thread",
                          label_of(lock, label));
     case -ENOTRECOVERABLE:
@@ -82,7 +80,7 @@ static int fail_acquire(ipc_lock *lock, int error, uint64_t word)
 
 static int fail_not_mine(const ipc_lock *lock, const char *what)
 {
-    char label[40];
+    char label[IPC__NAME_BYTES];
     return ipc__fail(-EPERM, "%s: the calling thread does not hold %s", what,
                      label_of(lock, label));
 }
@@ -93,7 +91,9 @@ static SLOW_PATH int acquire_slow(ipc_lock *lock, ipc_deadline deadline)
 {
     uint64_t seen = 0;
     int rc = ipc__self_is_ready(lock) ? 0 : ipc__self_register(lock);
-    if (rc == 0) {
+    if (rc == 0 && ipc__lock_is_fair(lock)) {
+        rc = ipc__fair_acquire(lock, deadline, &seen);
+    } else if (rc == 0) {
         rc =
             ipc__owner_acquire(&lock->word_, &lock->since_ns_, deadline, &seen);
         ipc__pending_clear();
@@ -135,7 +135,9 @@ static SLOW_PATH int release_slow(ipc_lock *lock)
     const uint64_t word = load_relaxed(&lock->word_);
     if (!ipc__self_is_known() || (word & IPC__OWNER_MASK) != ipc__self.id)
         return fail_not_mine(lock, "release");
-    if ((word & FUTEX_BIT_OWNER_DIED) != 0)
+    if (ipc__lock_is_fair(lock))
+        ipc__fair_release(lock);
+    else if ((word & FUTEX_BIT_OWNER_DIED) != 0)
         ipc__owner_give_up(&lock->word_);
     else if ((word & FUTEX_BIT_WAITERS) != 0 ||
              !cas64_release(&lock->word_, word, 0)) /* [release→acquire] */
@@ -237,21 +239,50 @@ int ipc_lock_owner(ipc_lock *lock, ipc_lock_holder *out)
                            "a lock holder of a size that is not known");
 }
 
-/* ---- storage of the caller ---- */
+/* ---- storage ---- */
 
-int ipc_lock_init(ipc_lock *lock, const ipc_lock_options *options)
+size_t ipc_lock_bytes(uint32_t flags)
+{
+    return sizeof(ipc_lock) +
+           ((flags & IPC_LOCK_FAIR) != 0 ? sizeof(struct ipc__line) : 0);
+}
+
+int ipc__lock_prepare(ipc_lock *made, struct ipc__room *room, size_t bytes,
+                      const ipc_lock_options *options)
 {
     ipc_lock_options given;
-    const int rc = ipc__options_read(&given, sizeof given, options);
+    const int rc =
+        ipc__object_options(NOUN, &given, sizeof given, options, IPC_LOCK_FAIR);
     if (rc != 0)
-        return ipc__fail(rc, "lock options of a size that is not known");
-    if (given.flags != 0)
-        return ipc__fail(-EINVAL, "lock options: unknown flags 0x%x",
-                         given.flags);
-    memset(lock, 0, sizeof *lock);
-    if (given.label != NULL)
-        snprintf(lock->label_, sizeof lock->label_, "%s", given.label);
+        return rc;
+    const bool fair = (given.flags & IPC_LOCK_FAIR) != 0;
+    room->needed = bytes + (fair ? sizeof(struct ipc__line) : 0);
+    room->given = given.bytes;
+    made->line_ = fair ? (uint32_t)bytes : 0;
+    ipc__object_label(made->label_, given.label);
     return 0;
+}
+
+static int prepare(ipc_lock *made, struct ipc__room *room,
+                   const ipc_lock_options *options)
+{
+    return ipc__lock_prepare(made, room, sizeof *made, options);
+}
+
+static size_t bytes_of(const void *object)
+{
+    const ipc_lock *lock = object;
+    return ipc_lock_bytes(ipc__lock_is_fair(lock) ? IPC_LOCK_FAIR : 0);
+}
+
+static bool is_held(const void *object)
+{
+    return ipc_lock_is_mine(object);
+}
+
+static int finish(void *object)
+{
+    return ipc_lock_fini(object);
 }
 
 int ipc_lock_fini(ipc_lock *lock)
@@ -259,6 +290,9 @@ int ipc_lock_fini(ipc_lock *lock)
     const uint64_t word = load_relaxed(&lock->word_);
     if (ipc_lock_is_held(lock))
         return fail_held(lock, -EBUSY, word);
-    memset(lock, 0, sizeof *lock);
+    ipc__object_wipe(lock, bytes_of(lock));
     return 0;
 }
+
+IPC__OBJECT_STORAGE(lock, IPC__REGION_LOCK, NOUN,
+                    (const ipc_lock_options *options), (options))

@@ -17,6 +17,7 @@
 
 #include "core/error.h"
 #include "core/owner.h"
+#include "sync/fair.h"
 #include "sync/lock.h"
 
 _Static_assert(sizeof(ipc_rlock) == 128, "rlock layout");
@@ -119,21 +120,44 @@ uint32_t ipc_rlock_depth(const ipc_rlock *rlock)
     return is_mine(rlock) ? load_relaxed(&rlock->depth_) : 0;
 }
 
-int ipc_rlock_init(ipc_rlock *rlock, const ipc_lock_options *options)
+/* ---- storage ---- */
+
+size_t ipc_rlock_bytes(uint32_t flags)
 {
-    ipc_lock lock;
-    const int rc = ipc_lock_init(&lock, options);
-    if (rc != 0)
-        return rc;
-    memset(rlock, 0, sizeof *rlock);
-    rlock->lock_ = lock;
-    return 0;
+    return sizeof(ipc_rlock) - sizeof(ipc_lock) + ipc_lock_bytes(flags);
+}
+
+static int prepare(ipc_rlock *made, struct ipc__room *room,
+                   const ipc_lock_options *options)
+{
+    return ipc__lock_prepare(&made->lock_, room, sizeof *made, options);
+}
+
+static size_t bytes_of(const void *object)
+{
+    const ipc_rlock *rlock = object;
+    return ipc_rlock_bytes(ipc__lock_is_fair(&rlock->lock_) ? IPC_LOCK_FAIR
+                                                            : 0);
+}
+
+static bool is_held(const void *object)
+{
+    return ipc_rlock_is_mine(object);
+}
+
+static int finish(void *object)
+{
+    return ipc_rlock_fini(object);
 }
 
 int ipc_rlock_fini(ipc_rlock *rlock)
 {
+    const size_t bytes = bytes_of(rlock);
     const int rc = ipc_lock_fini(&rlock->lock_);
     if (rc == 0)
-        memset(rlock, 0, sizeof *rlock);
+        ipc__object_wipe(rlock, bytes);
     return rc;
 }
+
+IPC__OBJECT_STORAGE(rlock, IPC__REGION_RLOCK, "lock",
+                    (const ipc_lock_options *options), (options))

@@ -16,28 +16,11 @@
 
 /* ---- the re-check, to be turned off ---- */
 
-/* How long the library sleeps at most.  This takes the place of its own
- * function.  Without the re-check a wake-up or a notice of death that is lost
- * is a sleep for good, which needs no clock to be seen. */
-static int64_t recheck_ns = IPC__RECHECK_NS;
-
-bool ipc__sleep(struct ipc__pace *pace, const uint32_t *word, uint32_t value,
-                const uint32_t *life, uint32_t life_value,
-                ipc_deadline deadline)
-{
-    if (pace->due == 0)
-        pace->due = ipc_after_ns(recheck_ns);
-    (void)ipc__futex_wait_two(word, value, life, life_value,
-                              deadline < pace->due ? deadline : pace->due);
-    if (ipc_now() < pace->due)
-        return false;
-    pace->due = ipc_after_ns(recheck_ns);
-    return true;
-}
-
+/* Without the re-check a wake-up or a notice of death that is lost is a sleep
+ * for good, which needs no clock to be seen. */
 static inline void no_recheck(void)
 {
-    recheck_ns = INT64_MAX;
+    ipc__recheck_ns = INT64_MAX;
 }
 
 /* ---- state ---- */

@@ -4,12 +4,19 @@
 #define IPC_IPC_H
 
 #include <ipc/api.h>
+#include <ipc/barrier.h>
+#include <ipc/check.h>
+#include <ipc/condition.h>
 #include <ipc/error.h>
+#include <ipc/event.h>
 #include <ipc/file_lock.h>
 #include <ipc/lock.h>
+#include <ipc/once.h>
 #include <ipc/process.h>
 #include <ipc/rlock.h>
+#include <ipc/rwlock.h>
 #include <ipc/segment.h>
+#include <ipc/semaphore.h>
 #include <ipc/shared.h>
 #include <ipc/time.h>
 #include <ipc/version.h>

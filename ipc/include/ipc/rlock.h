@@ -30,6 +30,9 @@ typedef struct ipc_rlock {
     uint32_t reserved_[15];
 } ipc_rlock;
 
+/* As ipc_lock_bytes(), for an rlock. */
+IPC_API size_t ipc_rlock_bytes(uint32_t flags);
+
 IPC_API int ipc_rlock_init(ipc_rlock *rlock, const ipc_lock_options *options)
     IPC_NONNULL(1);
 IPC_API int ipc_rlock_fini(ipc_rlock *rlock) IPC_NONNULL(1);

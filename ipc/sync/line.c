@@ -1,0 +1,211 @@
+/* State
+ *   place.owner, ticket   written by who enters, under the guard
+ *   place.state   FREE → AWAKE by who enters, under the guard;
+ *                 AWAKE → ASLEEP by its owner, before it sleeps;
+ *                 AWAKE or ASLEEP → CALLED under the guard, by anybody;
+ *                 CALLED → FREE by its owner; any → FREE under the guard, by
+ *                 its owner, or by anybody once the owner is dead
+ *   tickets, used under the guard
+ *
+ * Invariants
+ *   1  owner and ticket are those of who waits in every place that is not
+ *      FREE: they are written first, and state is the commit;
+ *   2  whoever sleeps has put ASLEEP into its own place;
+ *   3  places from used on are FREE.
+ *
+ * Order
+ *   [call→wait]  what the caller did before is seen by the one called: CAS
+ *   with release, or the system call, against a load with acquire.
+ *
+ * Death
+ *   of who enters     before state it has no place;
+ *   of who calls      a call is one CAS, or one system call that stores and
+ *                     wakes: it has happened or not.  The guard needs no
+ *                     repair;
+ *   of who waits      its place stays, names a dead one, and is freed by the
+ *                     next who looks for the first or for a free place;
+ *   of who was called its place says CALLED and names a dead one: the others
+ *                     who wait find that at their re-check, and pass the call
+ *                     on.  For that, its owner leaves it so until it has what
+ *                     it was called for. */
+#include "sync/line.h"
+
+#include <limits.h>
+
+_Static_assert(sizeof(struct ipc__line) == 16 + 16 * IPC__LINE_PLACES,
+               "line layout");
+
+static void nothing_to_repair(void *arg)
+{
+    (void)arg;
+}
+
+int ipc__line_lock(struct ipc__line *line)
+{
+    return ipc__guard_lock(&line->guard, nothing_to_repair, NULL);
+}
+
+void ipc__line_unlock(struct ipc__line *line)
+{
+    ipc__guard_unlock(&line->guard);
+}
+
+static uint32_t used(const struct ipc__line *line)
+{
+    const uint16_t count = load_relaxed(&line->used);
+    return count < IPC__LINE_PLACES ? count : IPC__LINE_PLACES;
+}
+
+bool ipc__line_is_empty(struct ipc__line *line)
+{
+    for (uint32_t i = 0; i < used(line); i++)
+        if (load_relaxed(&line->places[i].state) != IPC__PLACE_FREE)
+            return false;
+    return true;
+}
+
+static bool is_waiting(const struct ipc__place *place)
+{
+    const uint32_t state = load_relaxed(&place->state);
+    return state == IPC__PLACE_AWAKE || state == IPC__PLACE_ASLEEP;
+}
+
+static bool is_dead(const struct ipc__place *place, bool thorough)
+{
+    struct ipc__peer peer;
+    ipc__peer_look(place, load_relaxed(&place->owner), thorough, &peer);
+    return peer.dead;
+}
+
+static void set_free(struct ipc__place *place)
+{
+    store_release(&place->state, (uint32_t)IPC__PLACE_FREE);
+}
+
+/* ---- entering and leaving ---- */
+
+static struct ipc__place *free_place(struct ipc__line *line)
+{
+    const uint32_t count = used(line);
+    for (uint32_t i = 0; i < count; i++)
+        if (load_relaxed(&line->places[i].state) == IPC__PLACE_FREE)
+            return &line->places[i];
+    if (count == IPC__LINE_PLACES)
+        return NULL;
+    store_relaxed(&line->used, (uint16_t)(count + 1));
+    return &line->places[count];
+}
+
+struct ipc__place *ipc__line_enter(struct ipc__line *line)
+{
+    struct ipc__place *place = free_place(line);
+    if (place == NULL) {
+        ipc__line_pass_on(line);
+        (void)ipc__line_count(line);
+        place = free_place(line);
+    }
+    if (place == NULL)
+        return NULL;
+    const uint32_t ticket = load_relaxed(&line->tickets);
+    store_relaxed(&line->tickets, ticket + 1);
+    store_relaxed(&place->owner, ipc__self.id);
+    store_relaxed(&place->ticket, ticket);
+    store_release(&place->state, (uint32_t)IPC__PLACE_AWAKE); /* the commit */
+    return place;
+}
+
+bool ipc__line_leave(struct ipc__place *place)
+{
+    const bool called = ipc__line_is_called(place);
+    set_free(place);
+    return called;
+}
+
+uint32_t ipc__line_count(struct ipc__line *line)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < used(line); i++) {
+        struct ipc__place *place = &line->places[i];
+        if (!is_waiting(place))
+            continue;
+        if (is_dead(place, true))
+            set_free(place);
+        else
+            count++;
+    }
+    return count;
+}
+
+/* ---- calling ---- */
+
+/* Who waits and came first; in *others, whether anybody else waits. */
+static struct ipc__place *came_first(struct ipc__line *line, bool *others)
+{
+    struct ipc__place *first = NULL;
+    *others = false;
+    for (uint32_t i = 0; i < used(line); i++) {
+        struct ipc__place *place = &line->places[i];
+        if (!is_waiting(place))
+            continue;
+        *others = first != NULL;
+        if (first == NULL ||
+            (int32_t)(place->ticket - first->ticket) < 0) /* they wrap */
+            first = place;
+    }
+    return first;
+}
+
+struct ipc__place *ipc__line_first(struct ipc__line *line, bool sure)
+{
+    bool others;
+    struct ipc__place *first;
+    while ((first = came_first(line, &others)) != NULL && (sure || others) &&
+           is_dead(first, false))
+        set_free(first);
+    return first;
+}
+
+void ipc__line_call(struct ipc__place *place)
+{
+    if (cas32_release(&place->state, IPC__PLACE_AWAKE, IPC__PLACE_CALLED))
+        return; /* [call→wait] */
+    (void)ipc__futex_set_and_wake(&place->state, IPC__PLACE_CALLED, 1);
+}
+
+void ipc__line_call_all(struct ipc__line *line)
+{
+    for (uint32_t i = 0; i < used(line); i++)
+        if (is_waiting(&line->places[i]))
+            ipc__line_call(&line->places[i]);
+}
+
+void ipc__line_pass_on(struct ipc__line *line)
+{
+    for (uint32_t i = 0; i < used(line); i++) {
+        struct ipc__place *place = &line->places[i];
+        if (load_relaxed(&place->state) != IPC__PLACE_CALLED ||
+            !is_dead(place, true))
+            continue;
+        /* First the other's call: if we die in between, it is called twice,
+         * which does no harm. */
+        struct ipc__place *next = ipc__line_first(line, true);
+        if (next != NULL)
+            ipc__line_call(next);
+        set_free(place);
+    }
+}
+
+/* ---- waiting ---- */
+
+bool ipc__line_wait(struct ipc__place *place, struct ipc__pace *pace,
+                    const uint32_t *life, uint32_t life_if_alive,
+                    ipc_deadline deadline)
+{
+    if (load_relaxed(&place->state) == IPC__PLACE_AWAKE) {
+        if (ipc__spin(&place->state, IPC__PLACE_AWAKE) ||
+            !cas32_relaxed(&place->state, IPC__PLACE_AWAKE, IPC__PLACE_ASLEEP))
+            return false; /* called */
+    }
+    return ipc__sleep(pace, &place->state, IPC__PLACE_ASLEEP, life,
+                      life_if_alive, deadline);
+}
