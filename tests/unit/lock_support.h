@@ -58,7 +58,7 @@ static inline void expect_detail(const char *part)
 
 static inline ipc_lock *new_lock(const char *label)
 {
-    const ipc_lock_options options = {sizeof options, 0, label};
+    const ipc_lock_options options = {.size = sizeof options, .label = label};
     ipc_lock *lock = NULL;
     expect_rc(ipc_lock_new(&options, &lock), 0);
     return lock;
@@ -66,7 +66,7 @@ static inline ipc_lock *new_lock(const char *label)
 
 static inline ipc_rlock *new_rlock(const char *label)
 {
-    const ipc_lock_options options = {sizeof options, 0, label};
+    const ipc_lock_options options = {.size = sizeof options, .label = label};
     ipc_rlock *rlock = NULL;
     expect_rc(ipc_rlock_new(&options, &rlock), 0);
     return rlock;

@@ -348,8 +348,8 @@ static void the_birth_half_of_a_free_word_means_nothing(void)
 
 static void init_keeps_a_label_of_23_bytes(void)
 {
-    const ipc_lock_options options = {sizeof options, 0,
-                                      "abcdefghijklmnopqrstuvwxyz"};
+    const ipc_lock_options options = {.size = sizeof options,
+                                      .label = "abcdefghijklmnopqrstuvwxyz"};
     ipc_lock lock;
     memset(&lock, 0xff, sizeof lock);
     expect_rc(ipc_lock_init(&lock, &options), 0);
@@ -396,7 +396,7 @@ static void options_are_checked(void)
     ipc_lock_options options = IPC_LOCK_OPTIONS_INIT;
     expect_rc(ipc_lock_init(&lock, &options), 0);
 
-    options.flags = 1;
+    options.flags = 2;
     expect_rc(ipc_lock_init(&lock, &options), -EINVAL);
     expect_rc(ipc_lock_new(&options, &made), -EINVAL);
     expect_rc(ipc_lock_create("options", &options, &made), -EINVAL);
@@ -411,7 +411,7 @@ static void options_are_checked(void)
     expect_rc(ipc_lock_init(&lock, &options), 0);
     assert_string_equal(lock.label_, "");
 
-    struct newer_options newer = {{sizeof newer, 0, "new"}, 0};
+    struct newer_options newer = {{.size = sizeof newer, .label = "new"}, 0};
     expect_rc(ipc_lock_init(&lock, &newer.known), 0);
     assert_string_equal(lock.label_, "new");
     newer.unknown = 1;

@@ -119,8 +119,8 @@ static void unrelated_processes_exclude_each_other(void)
 static void label_is_the_creators(void)
 {
     const char *name = shm_name("lock");
-    const ipc_lock_options first = {sizeof first, 0, "first"};
-    const ipc_lock_options second = {sizeof second, 0, "second"};
+    const ipc_lock_options first = {.size = sizeof first, .label = "first"};
+    const ipc_lock_options second = {.size = sizeof second, .label = "second"};
     ipc_lock *one = NULL;
     ipc_lock *two = NULL;
     assert_int_equal(ipc_lock_open_or_create(name, &first, &one), 0);
@@ -137,7 +137,7 @@ static void label_is_the_creators(void)
 static void options_are_checked(void)
 {
     const char *name = shm_name("lock");
-    const ipc_lock_options options = {sizeof options, 1, NULL};
+    const ipc_lock_options options = {.size = sizeof options, .flags = 2};
     ipc_lock *lock = NULL;
     ipc_rlock *rlock = NULL;
     expect_failure(ipc_lock_create(name, &options, &lock), -EINVAL, "create");

@@ -316,7 +316,7 @@ static void repair_waits_by_deadline(void)
 static void storage_of_all_three_kinds(void)
 {
     static const ipc_rlock zero;
-    const ipc_lock_options options = {sizeof options, 0, "label"};
+    const ipc_lock_options options = {.size = sizeof options, .label = "label"};
     ipc_rlock own;
     memset(&own, 0xff, sizeof own);
     expect_rc(ipc_rlock_init(&own, &options), 0);
@@ -342,8 +342,8 @@ static void bad_options_are_refused(void)
     struct {
         ipc_lock_options known;
         uint64_t unknown;
-    } newer = {{sizeof newer, 0, NULL}, 1};
-    ipc_lock_options flags = {sizeof flags, 1, NULL};
+    } newer = {{.size = sizeof newer}, 1};
+    ipc_lock_options flags = {.size = sizeof flags, .flags = 2};
     ipc_rlock own;
     ipc_rlock *made = NULL;
     expect_rc(ipc_rlock_init(&own, &newer.known), -E2BIG);
@@ -359,7 +359,8 @@ static void bad_options_are_refused(void)
 
 static void named_rlocks(void)
 {
-    const ipc_lock_options options = {sizeof options, 0, "levels"};
+    const ipc_lock_options options = {.size = sizeof options,
+                                      .label = "levels"};
     ipc_rlock *rlock = NULL;
     ipc_rlock *again = NULL;
     ipc_lock *lock = NULL;
