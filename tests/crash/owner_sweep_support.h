@@ -240,7 +240,7 @@ static inline void sleepers_oracle(void *ctx, const struct sweep_point *point,
     const bool was_free = futex_half(&state->lock) == 0;
     bool stuck = false, wedged = false;
     while (!all_served() && !stuck && !wedged) {
-        stuck = recheck_ns == INT64_MAX && all_stuck();
+        stuck = ipc__recheck_ns == INT64_MAX && all_stuck();
         wedged = test_now_ns() - start > WEDGE_MS * NS_PER_MS;
         poll_pause();
     }
@@ -260,7 +260,7 @@ static inline void sleepers_oracle(void *ctx, const struct sweep_point *point,
 static inline void report(const char *name, const struct sweep_result *result)
 {
     sweep_report(name, result);
-    if (recheck_ns == INT64_MAX) {
+    if (ipc__recheck_ns == INT64_MAX) {
         test_report("lost_wakes", state->lost_wakes);
         test_report("late_news", state->late_news);
     } else if (state->sleepers > 0) {
