@@ -134,14 +134,14 @@ static struct ipc__region *named_region(const void *object,
 }
 
 int ipc__object_close(void *object, enum ipc__region_kind kind,
-                      const char *noun, bool is_held)
+                      const char *noun, bool (*is_held)(const void *object))
 {
     if (object == NULL)
         return 0;
     struct ipc__region *region = named_region(object, kind);
     if (region == NULL)
         return ipc__fail(-EINVAL, "the %s was not opened by name", noun);
-    if (is_held)
+    if (is_held(object))
         return ipc__fail(-EBUSY, "the calling thread holds the %s", noun);
     ipc__named_close(region);
     return 0;

@@ -57,7 +57,7 @@ int ipc__object_get(ipc__named_getter *get, enum ipc__region_kind kind,
                     const char *name, const struct ipc__image *image,
                     size_t (*bytes_of)(const void *object), void **out);
 int ipc__object_close(void *object, enum ipc__region_kind kind,
-                      const char *noun, bool is_held);
+                      const char *noun, bool (*is_held)(const void *object));
 
 /* Define init, new, free, create, open, open_or_create, close and unlink of
  * ipc_<x>, all of which say the same for every object.  PARAMETERS and
@@ -140,8 +140,7 @@ int ipc__object_close(void *object, enum ipc__region_kind kind,
                                                                                \
     int ipc_##x##_close(ipc_##x *object)                                       \
     {                                                                          \
-        return ipc__object_close(object, KIND, NOUN,                           \
-                                 object != NULL && is_held(object));           \
+        return ipc__object_close(object, KIND, NOUN, is_held);                 \
     }                                                                          \
                                                                                \
     int ipc_##x##_unlink(const char *name)                                     \
