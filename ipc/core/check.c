@@ -223,9 +223,9 @@ int ipc__check_wait(const uint64_t *word, bool is_owned)
     char line[LINE_BYTES];
     tell(number_of(word, is_owned));
     /* Twice: while we looked, somebody in it may have gone on. */
-    if (!find_circle(word, is_owned, line) ||
-        !find_circle(word, is_owned, line))
-        return 0;
+    for (int i = 0; i < 2; i++)
+        if (!find_circle(word, is_owned, line))
+            return 0;
     tell(0);
     return ipc__fail(-EDEADLK, "%s", line);
 }

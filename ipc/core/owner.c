@@ -48,15 +48,20 @@ bool ipc__owner_is_possible(uint64_t word)
     return low == IPC__GIVEN_UP || (low & FUTEX_BITS_TID) <= TID_LIMIT;
 }
 
-static bool is_owner(uint64_t word, uint64_t id)
-{
-    return (word & IPC__OWNER_MASK) == id;
-}
-
 void ipc__owner_note_since(int64_t *since)
 {
     if (since != NULL && load_relaxed(since) == 0)
         store_relaxed(since, ipc_now());
+}
+
+/* Why waiting for an owned word is no use, or 0. */
+static int why_never(uint64_t word)
+{
+    if ((uint32_t)word == IPC__GIVEN_UP)
+        return -ENOTRECOVERABLE;
+    if (!ipc__owner_is_possible(word))
+        return -EUCLEAN;
+    return (word & IPC__OWNER_MASK) == ipc__self.id ? -EDEADLK : 0;
 }
 
 static int acquire(uint64_t *word, int64_t *since, ipc_deadline deadline,
@@ -77,12 +82,9 @@ static int acquire(uint64_t *word, int64_t *since, ipc_deadline deadline,
                 return 0;
             continue;
         }
-        if (low == IPC__GIVEN_UP)
-            return -ENOTRECOVERABLE;
-        if (!ipc__owner_is_possible(now))
-            return -EUCLEAN;
-        if (is_owner(now, id))
-            return -EDEADLK;
+        const int never = why_never(now);
+        if (never != 0)
+            return never;
         if (!spun) {
             spun = true;
             if (ipc__spin(ipc__owner_futex(word), low))

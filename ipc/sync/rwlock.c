@@ -50,7 +50,7 @@
 
 /* How many times more than once, in a reader's word. */
 #define AGAIN     0x00400000u
-#define AGAIN_MAX (126 * AGAIN)
+#define AGAIN_MAX 0x1f800000u /* 126 times */
 #define AGAIN_ALL 0x1fc00000u
 
 _Static_assert(sizeof(ipc_rwlock) == 1024, "rwlock layout");
