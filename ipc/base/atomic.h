@@ -20,6 +20,7 @@
 #define store_release(p, v)    __atomic_store_n((p), (v), __ATOMIC_RELEASE)
 #define add_relaxed(p, v)      __atomic_fetch_add((p), (v), __ATOMIC_RELAXED)
 #define add_release(p, v)      __atomic_fetch_add((p), (v), __ATOMIC_RELEASE)
+#define or_relaxed(p, v)       __atomic_fetch_or((p), (v), __ATOMIC_RELAXED)
 #define exchange_acquire(p, v) __atomic_exchange_n((p), (v), __ATOMIC_ACQUIRE)
 
 static inline bool cas32_relaxed(uint32_t *p, uint32_t old, uint32_t new_value)

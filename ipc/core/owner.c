@@ -64,6 +64,18 @@ static int why_never(uint64_t word)
     return (word & IPC__OWNER_MASK) == ipc__self.id ? -EDEADLK : 0;
 }
 
+static bool take_over(uint64_t *word, uint64_t dead, uint32_t keep)
+{
+    return cas64_acquire(word, dead,
+                         ipc__self.id | FUTEX_BIT_OWNER_DIED |
+                             (dead & FUTEX_BIT_WAITERS) | keep);
+}
+
+static bool is_circle(const uint64_t *word, const int64_t *since)
+{
+    return since != NULL && ipc__checking() && ipc__check_wait(word, true) != 0;
+}
+
 static int acquire(uint64_t *word, int64_t *since, ipc_deadline deadline,
                    uint64_t *seen)
 {
@@ -94,9 +106,7 @@ static int acquire(uint64_t *word, int64_t *since, ipc_deadline deadline,
         struct ipc__peer owner;
         ipc__peer_look(word, now, thorough, &owner);
         if (owner.dead) {
-            const uint64_t mine =
-                id | FUTEX_BIT_OWNER_DIED | (low & FUTEX_BIT_WAITERS) | keep;
-            if (cas64_acquire(word, now, mine))
+            if (take_over(word, now, keep))
                 return IPC_OWNER_DIED;
             continue;
         }
@@ -112,8 +122,7 @@ static int acquire(uint64_t *word, int64_t *since, ipc_deadline deadline,
             return -ETIMEDOUT;
         keep = FUTEX_BIT_WAITERS;
         ipc__owner_note_since(since);
-        if (since != NULL && ipc__checking() &&
-            ipc__check_wait(word, true) != 0)
+        if (is_circle(word, since))
             return -EDEADLK;
         thorough =
             ipc__sleep(&pace, ipc__owner_futex(word), low | FUTEX_BIT_WAITERS,

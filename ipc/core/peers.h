@@ -25,6 +25,9 @@
 #include "core/local.h"
 #include "core/region.h"
 
+/* Places for readers in an rwlock. */
+#define IPC__READER_PLACES 120
+
 struct ipc__self {
     uint64_t epoch;   /* the process's epoch for which lo and span hold */
     uint64_t process; /* the process for which the rest holds */
@@ -33,7 +36,8 @@ struct ipc__self {
     uint64_t id;
     struct robust_list_head *robust; /* NULL: the kernel's list is no use */
     int32_t pid;
-    uint32_t reads; /* rwlocks that it holds for reading, see rwlock.c */
+    uint32_t reads; /* rwlocks that it holds for reading, and the place that */
+    uint32_t place; /* it takes in them if it is free; see rwlock.c */
 };
 
 extern __thread struct ipc__self ipc__self

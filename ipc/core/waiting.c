@@ -52,17 +52,17 @@ bool ipc__sleep_many(struct ipc__pace *pace, const struct ipc__futex *words,
 /* A sleep and the wake-up that ends it cost both sides some microseconds each,
  * and a word that another CPU is about to change is seen within a fraction of
  * one.  So it pays to look for a while; but only if the other one is running.
- * Nobody can know that; each thread goes by what it has found lately: the
+ * Nobody can know that; each thread goes by what it has found lately: its
  * limit follows twice the number of looks that were enough, and shrinks by a
- * quarter with each spin in vain.  A few looks are always taken, to find out
- * when things have changed. */
-#define SPIN_MIN       8
-#define SPIN_FIRST     100
-#define ASK_AGAIN      64 /* spins in vain until the CPUs are counted again */
+ * quarter with each spin in vain, down to a few looks.  Two that answer each
+ * other and both sleep would never find out that they need not: so once in a
+ * while one looks for long. */
+#define SPIN_MIN       12
+#define EXPLORE        32 /* spins in vain until the next long one */
 #define LOOKS_PER_READ 2  /* pauses between two looks at a line in use */
 
 __thread uint32_t ipc__spin_limit;
-static __thread uint32_t in_vain = ASK_AGAIN; /* the first time, ask */
+static __thread uint32_t in_vain = EXPLORE; /* the first time, ask */
 
 static bool has_one_cpu(void)
 {
@@ -79,19 +79,16 @@ static void pause_cpu(void)
 #endif
 }
 
-static SLOW_PATH void ask_again(void)
+static SLOW_PATH void explore(void)
 {
     in_vain = 0;
-    if (has_one_cpu())
-        ipc__spin_limit = 0;
-    else if (ipc__spin_limit == 0)
-        ipc__spin_limit = SPIN_FIRST;
+    ipc__spin_limit = has_one_cpu() ? 0 : IPC__SPIN_MAX;
 }
 
 bool ipc__spin(const uint32_t *word, uint32_t value)
 {
-    if (unlikely(in_vain >= ASK_AGAIN))
-        ask_again();
+    if (unlikely(in_vain >= EXPLORE))
+        explore();
     const uint32_t limit = ipc__spin_limit;
     for (uint32_t looks = 0; looks < limit; looks++) {
         for (int i = 0; i < LOOKS_PER_READ; i++)
@@ -106,8 +103,9 @@ bool ipc__spin(const uint32_t *word, uint32_t value)
             return true;
         }
     }
-    in_vain++;
-    if (limit > SPIN_MIN)
+    if (in_vain++ == 0 && limit == IPC__SPIN_MAX)
+        ipc__spin_limit = SPIN_MIN; /* the long one was in vain too */
+    else if (limit > SPIN_MIN)
         ipc__spin_limit = limit - (limit + 3) / 4;
     return false;
 }

@@ -39,8 +39,8 @@ bool ipc__sleep_many(struct ipc__pace *pace, const struct ipc__futex *words,
  * as that has been worth it lately for this thread.  True: it has changed. */
 bool ipc__spin(const uint32_t *word, uint32_t value);
 
-/* Looks that a spin may take at most: about ten microseconds. */
-#define IPC__SPIN_MAX 400
+/* Looks that a spin may take at most: ten to twenty microseconds. */
+#define IPC__SPIN_MAX 300
 
 /* The most that this thread looks now.  0: nobody else can run. */
 extern __thread uint32_t ipc__spin_limit

@@ -462,7 +462,7 @@ static int wait_in(struct party *p)
             return rc;
         }
         if (is_complete(barrier)) {
-            (void)look_around(barrier, true, ignored);
+            (void)look_around(barrier, false, ignored);
             if (!is_settled(p) && is_complete(barrier))
                 return act_and_end(p);
         }

@@ -8,6 +8,8 @@
  *               times more than once.  Taken by CAS;
  *               changed by its owner; WAITERS set by who waits for it; freed
  *               by its owner, or by anybody once the owner is dead
+ *   lines_      a bit for each line of eight places of which one was ever
+ *               taken, set before: writers do not look at the others
  *   ipc__self.reads   how many places the thread has, in all rwlocks
  *
  * Invariants
@@ -46,7 +48,7 @@
 #include "sync/object.h"
 
 #define NOUN   "rwlock"
-#define PLACES 120
+#define PLACES IPC__READER_PLACES
 
 /* How many times more than once, in a reader's word. */
 #define AGAIN     0x00400000u
@@ -122,12 +124,12 @@ static bool is_mine(uint64_t word)
            ipc__self.id;
 }
 
-/* Where the calling thread looks first: threads that came one after the other
- * are on different cache lines. */
-static uint32_t first_place(void)
+/* Have writers look at this place from now on. */
+static inline void show_line(ipc_rwlock *rwlock, uint32_t at)
 {
-    const uint32_t count = (uint32_t)(ipc__self.id >> 32) & 1023;
-    return count % (PLACES / 8) * 8 + count / (PLACES / 8) % 8;
+    const uint32_t line = 1u << at / 8;
+    if (unlikely((load_relaxed(&rwlock->lines_) & line) == 0))
+        (void)or_relaxed(&rwlock->lines_, line);
 }
 
 static uint64_t *my_place(const ipc_rwlock *rwlock)
@@ -135,7 +137,7 @@ static uint64_t *my_place(const ipc_rwlock *rwlock)
     uint64_t *places = (uint64_t *)(uintptr_t)rwlock->readers_;
     if (!ipc__self_is_known() || ipc__self.reads == 0)
         return NULL;
-    uint32_t at = first_place();
+    uint32_t at = ipc__self.place;
     for (uint32_t i = 0; i < PLACES; i++, at = (at + 1) % PLACES)
         if (is_mine(load_relaxed(&places[at])))
             return &places[at];
@@ -152,11 +154,13 @@ static void look_at(const uint64_t *place, uint64_t word, bool thorough,
  * was looked for first. */
 static uint64_t *take_place(ipc_rwlock *rwlock, bool thorough, uint64_t **first)
 {
-    uint32_t at = first_place();
+    uint32_t at = ipc__self.place;
     *first = &rwlock->readers_[at];
-    for (uint32_t i = 0; i < PLACES; i++, at = (at + 1) % PLACES)
+    for (uint32_t i = 0; i < PLACES; i++, at = (at + 1) % PLACES) {
+        show_line(rwlock, at);
         if (ipc__owner_try(&rwlock->readers_[at], ipc__self.id))
             return &rwlock->readers_[at];
+    }
     for (uint32_t i = 0; i < PLACES; i++, at = (at + 1) % PLACES) {
         struct ipc__peer peer;
         const uint64_t word = load_relaxed(&rwlock->readers_[at]);
@@ -306,7 +310,9 @@ static SLOW_PATH int read_slow(ipc_rwlock *rwlock, ipc_deadline deadline)
 static inline int read_form(ipc_rwlock *rwlock, ipc_deadline deadline)
 {
     if (ipc__self_is_ready(rwlock) && likely(ipc__self.reads == 0)) {
-        uint64_t *place = &rwlock->readers_[first_place()];
+        const uint32_t at = ipc__self.place;
+        uint64_t *place = &rwlock->readers_[at];
+        show_line(rwlock, at);
         if (likely((uint32_t)load_relaxed(&rwlock->word_) == 0) &&
             ipc__owner_try(place, ipc__self.id)) {
             barrier_after_cas();
@@ -352,17 +358,27 @@ static int wait_for_reader(struct waiter *w, uint64_t *place)
     return 0;
 }
 
-static int wait_for_readers(struct waiter *w)
+static int wait_for_line(struct waiter *w, uint64_t *places)
 {
-    for (uint32_t i = 0; i < PLACES; i++) {
-        uint64_t *place = &w->rwlock->readers_[i];
-        while (unlikely((uint32_t)load_acquire(place) != 0)) {
-            const int rc = wait_for_reader(w, place); /* [read→write] */
+    for (uint32_t i = 0; i < 8; i++)
+        while (unlikely((uint32_t)load_acquire(&places[i]) != 0)) {
+            const int rc = wait_for_reader(w, &places[i]); /* [read→write] */
             if (rc != 0)
                 return rc;
         }
-    }
     return 0;
+}
+
+static int wait_for_readers(struct waiter *w)
+{
+    uint32_t lines =
+        load_relaxed(&w->rwlock->lines_) & ((1u << PLACES / 8) - 1);
+    int rc = 0;
+    for (uint64_t *places = w->rwlock->readers_; lines != 0 && rc == 0;
+         places += 8, lines >>= 1)
+        if ((lines & 1) != 0)
+            rc = wait_for_line(w, places);
+    return rc;
 }
 
 /* Release word_, of which nothing needs to be said. */
@@ -489,9 +505,10 @@ static void release_read(uint64_t *place)
 int ipc_rwlock_release(ipc_rwlock *rwlock)
 {
     if (ipc__self_is_known()) {
-        uint64_t *place = &rwlock->readers_[first_place()];
-        if (ipc__self.reads != 0 && is_mine(load_relaxed(place))) {
-            release_read(place);
+        uint64_t *place = &rwlock->readers_[ipc__self.place];
+        if (likely(ipc__self.reads != 0) &&
+            likely(cas64_release(place, ipc__self.id, 0))) {
+            ipc__self.reads--; /* [read→write] */
             return 0;
         }
         if (is_mine(load_relaxed(&rwlock->word_))) {

@@ -47,7 +47,8 @@ typedef struct ipc_rwlock {
     int64_t since_ns_;
     char label_[24];
     uint32_t writing_; /* the writer is in: its death leaves torn data */
-    uint32_t reserved_[5];
+    uint32_t lines_;   /* which eights of readers_ were ever used */
+    uint32_t reserved_[4];
     uint64_t readers_[120]; /* who reads, and how many times */
 } __attribute__((aligned(8))) ipc_rwlock;
 
