@@ -64,77 +64,88 @@ static int why_never(uint64_t word)
     return (word & IPC__OWNER_MASK) == ipc__self.id ? -EDEADLK : 0;
 }
 
-static bool take_over(uint64_t *word, uint64_t dead, uint32_t keep)
+/* One who acquires. */
+struct attempt {
+    uint64_t *word;
+    int64_t *since;
+    ipc_deadline deadline;
+    uint32_t keep; /* WAITERS once we have slept: others may sleep */
+    bool thorough; /* ask /proc too */
+    bool spun;
+    struct ipc__pace pace;
+};
+
+static bool take_over(struct attempt *a, uint64_t dead)
 {
-    return cas64_acquire(word, dead,
+    return cas64_acquire(a->word, dead,
                          ipc__self.id | FUTEX_BIT_OWNER_DIED |
-                             (dead & FUTEX_BIT_WAITERS) | keep);
+                             (dead & FUTEX_BIT_WAITERS) | a->keep);
 }
 
-static bool is_circle(const uint64_t *word, const int64_t *since)
+/* The owner lives: sleep.  0: look again. */
+static int wait_for(struct attempt *a, uint64_t now,
+                    const struct ipc__peer *owner)
 {
-    return since != NULL && ipc__checking() && ipc__check_wait(word, true) != 0;
+    const uint32_t low = (uint32_t)now;
+    if (a->deadline == IPC_TIME_NOW)
+        return -EAGAIN;
+    /* Also before giving up: the wake-up that came to us, and found the word
+     * taken again, was meant for others too. */
+    if ((low & FUTEX_BIT_WAITERS) == 0 &&
+        !cas64_relaxed(a->word, now, now | FUTEX_BIT_WAITERS))
+        return 0;
+    if (ipc_time_left(a->deadline) == 0)
+        return -ETIMEDOUT;
+    a->keep = FUTEX_BIT_WAITERS;
+    ipc__owner_note_since(a->since);
+    if (a->since != NULL && ipc__checking() &&
+        ipc__check_wait(a->word, true) != 0)
+        return -EDEADLK;
+    a->thorough =
+        ipc__sleep(&a->pace, ipc__owner_futex(a->word), low | FUTEX_BIT_WAITERS,
+                   owner->life, owner->life_if_alive, a->deadline);
+    return 0;
 }
 
-static int acquire(uint64_t *word, int64_t *since, ipc_deadline deadline,
-                   uint64_t *seen)
+static int acquire(struct attempt *a, uint64_t *seen)
 {
-    const uint64_t id = ipc__self.id;
-    uint32_t keep = 0;     /* WAITERS once we have slept: others may sleep */
-    bool thorough = false; /* ask /proc too */
-    bool spun = deadline == IPC_TIME_NOW;
-    struct ipc__pace pace = {0};
-
     for (;;) {
-        const uint64_t now = load_relaxed(word);
-        const uint32_t low = (uint32_t)now;
+        const uint64_t now = load_relaxed(a->word);
         *seen = now;
-        if (low == 0) {
-            if (cas64_acquire(word, now, id | keep)) /* [release→acquire] */
-                return 0;
+        if ((uint32_t)now == 0) {
+            if (cas64_acquire(a->word, now, ipc__self.id | a->keep))
+                return 0; /* [release→acquire] */
             continue;
         }
-        const int never = why_never(now);
-        if (never != 0)
-            return never;
-        if (!spun) {
-            spun = true;
-            if (ipc__spin(ipc__owner_futex(word), low))
+        int rc = why_never(now);
+        if (rc != 0)
+            return rc;
+        if (!a->spun) {
+            a->spun = true;
+            if (ipc__spin(ipc__owner_futex(a->word), (uint32_t)now))
                 continue;
         }
 
         struct ipc__peer owner;
-        ipc__peer_look(word, now, thorough, &owner);
-        if (owner.dead) {
-            if (take_over(word, now, keep))
-                return IPC_OWNER_DIED;
-            continue;
-        }
-
-        if (deadline == IPC_TIME_NOW)
-            return -EAGAIN;
-        /* Also before giving up: the wake-up that came to us, and found the
-         * word taken again, was meant for others too. */
-        if ((low & FUTEX_BIT_WAITERS) == 0 &&
-            !cas64_relaxed(word, now, now | FUTEX_BIT_WAITERS))
-            continue;
-        if (ipc_time_left(deadline) == 0)
-            return -ETIMEDOUT;
-        keep = FUTEX_BIT_WAITERS;
-        ipc__owner_note_since(since);
-        if (is_circle(word, since))
-            return -EDEADLK;
-        thorough =
-            ipc__sleep(&pace, ipc__owner_futex(word), low | FUTEX_BIT_WAITERS,
-                       owner.life, owner.life_if_alive, deadline);
+        ipc__peer_look(a->word, now, a->thorough, &owner);
+        if (!owner.dead)
+            rc = wait_for(a, now, &owner);
+        else if (take_over(a, now))
+            return IPC_OWNER_DIED;
+        if (rc != 0)
+            return rc;
     }
 }
 
 int ipc__owner_acquire(uint64_t *word, int64_t *since, ipc_deadline deadline,
                        uint64_t *seen)
 {
+    struct attempt attempt = {.word = word,
+                              .since = since,
+                              .deadline = deadline,
+                              .spun = deadline == IPC_TIME_NOW};
     ipc__pending_set(word);
-    const int rc = acquire(word, since, deadline, seen);
+    const int rc = acquire(&attempt, seen);
     if (since != NULL && ipc__checking())
         ipc__check_done();
     return rc;
