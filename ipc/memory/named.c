@@ -135,6 +135,14 @@ static int read_facts(int fd, const struct path *path, const struct stat *st,
     return ipc__region_check(facts, (size_t)st->st_size, path->text);
 }
 
+/* Does the data of this kind begin with an owner word? */
+static bool begins_with_owner(uint32_t kind)
+{
+    return kind == IPC__REGION_LOCK || kind == IPC__REGION_RLOCK ||
+           kind == IPC__REGION_RWLOCK || kind == IPC__REGION_ARRAY ||
+           kind == IPC__REGION_VALUE;
+}
+
 /* Nobody has it mapped (we hold the exclusive lock).  Did somebody die without
  * closing it, and is there nothing in it that must be kept? */
 static bool is_abandoned(int fd, const struct ipc__region_facts *facts)
@@ -145,8 +153,7 @@ static bool is_abandoned(int fd, const struct ipc__region_facts *facts)
             (ssize_t)sizeof opens ||
         opens == 0)
         return false;
-    if (facts->kind != IPC__REGION_LOCK && facts->kind != IPC__REGION_RLOCK &&
-        facts->kind != IPC__REGION_RWLOCK)
+    if (!begins_with_owner(facts->kind))
         return true;
     /* A lock whose owner died has news for the next one. */
     uint64_t word = 1;

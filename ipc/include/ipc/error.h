@@ -20,10 +20,15 @@
  *
  *     -EAGAIN           a _nowait call would have had to wait
  *     -ETIMEDOUT        the deadline of an _until call has passed
- *     -EDEADLK          the caller holds it already and would wait for itself
+ *     -EDEADLK          the caller would wait for itself
  *     -EPERM            the caller does not own it, or may not touch it
  *     -ENOTRECOVERABLE  its owner died and nobody repaired it
  *     -EBUSY            still in use
+ *     -ECANCELED        the barrier is broken
+ *     -EOWNERDEAD       not held: a writer died, the data needs repair first
+ *     -EOVERFLOW        there would be more than its bound
+ *     -ERANGE           no such index
+ *     -EMSGSIZE         it does not fit there
  *     -EXDEV            it belongs to another pid namespace
  *     -EUCLEAN          shared memory holds what no program of ours wrote
  *     -EPROTONOSUPPORT  made by an incompatible version or architecture

@@ -4,6 +4,8 @@
 #define IPC_IPC_H
 
 #include <ipc/api.h>
+#include <ipc/array.h>
+#include <ipc/atomic.h>
 #include <ipc/barrier.h>
 #include <ipc/check.h>
 #include <ipc/condition.h>
@@ -19,6 +21,7 @@
 #include <ipc/semaphore.h>
 #include <ipc/shared.h>
 #include <ipc/time.h>
+#include <ipc/value.h>
 #include <ipc/version.h>
 
 #endif

@@ -65,7 +65,7 @@ IPC_API IPC_MUST_USE int ipc_segment_create(const char *name, size_t size,
 /* Map the segment of that name.
  *
  * Errors: -ENOENT no such segment, or it was abandoned and is gone now;
- * -EUCLEAN not a segment; -EINVAL a lock or an rlock; -EPROTONOSUPPORT of
+ * -EUCLEAN not a segment; -EINVAL a lock, or another object; -EPROTONOSUPPORT of
  * another version; -EXDEV of another pid namespace; -EPERM or -EACCES of
  * another user; -EBUSY as for create. */
 IPC_API IPC_MUST_USE int ipc_segment_open(const char *name, ipc_segment **out)
