@@ -23,7 +23,9 @@
  * Death, of the one who acquires
  *   before the CAS     nothing is held.  If it was the sleeper that a release
  *                      had woken, list_op_pending and the word's value 0 make
- *                      the kernel wake the next one;
+ *                      the kernel wake the next one.  If the word was taken
+ *                      again meanwhile nobody is woken: the others find it
+ *                      free at their re-check;
  *   after the CAS      the word names it: its life word fires, or the kernel
  *                      marks the word by list_op_pending;
  *   in a take-over     the word names the dead owner until the CAS, and

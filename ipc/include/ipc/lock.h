@@ -38,8 +38,9 @@
  * Threads: any.  Processes: any that see the memory, of one pid namespace.
  * Fork: the child owns nothing: a lock held by the parent is the parent's.
  * Signals: restart the wait; not for signal handlers.
- * Crash: robust.  The death of an owner is noticed at once, or by the
- * re-check within 200 ms where the kernel could not tell. */
+ * Crash: robust.  The death of an owner is noticed at once by those who began
+ * to sleep while it owned the lock, by others, and where the kernel could not
+ * tell, at their re-check within 200 ms. */
 #ifndef IPC_LOCK_H
 #define IPC_LOCK_H
 
