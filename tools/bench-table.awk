@@ -15,20 +15,25 @@ NF == 5 && $4 ~ /^[0-9]/ {
     unit[row] = $5
 }
 
-# A time is better when it is small, anything else when it is large.
+# A time is better when it is small, a rate when it is large; anything else is
+# not about speed.
 function speed(row)
 {
     if (value[row] == 0)
         return 0
-    return unit[row] ~ /^(ns|us|ms|s)(\/|$)/ ? 1 / value[row] : value[row]
+    if (unit[row] ~ /^(ns|us|ms|s)(\/|$)/)
+        return 1 / value[row]
+    return unit[row] ~ /\/s$/ ? value[row] : 0
 }
 
 function compare(ours, row,    faster)
 {
+    if (value[row] == 0)
+        return
+    printf "  libipc / it %8.2f   ", value[ours] / value[row]
     if (speed(row) == 0 || speed(ours) == 0)
         return
     faster = speed(ours) / speed(row)
-    printf "  libipc / it %8.2f   ", value[ours] / value[row]
     if (faster >= 1)
         printf "libipc is %.2f x faster", faster
     else

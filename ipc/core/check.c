@@ -5,10 +5,10 @@
  *                    sleeps on, 0 for none.  Written by that thread, in check
  *                    mode only; read by anybody
  *
- * An object is named by a number that means the same in all processes: 16 bits
- * of its region's id and the offset there; or 0 and its address, for private
- * memory, which only threads of the same process understand.  From the object
- * follows its owner (the word says), from the owner what that one waits for
+ * An object is named by a number that means the same in all processes: 8 bits
+ * of its region's id, which of its words it is, and the offset there; or 0 and
+ * its address, for private memory, which only threads of the same process
+ * understand.  From the object follows its owner (the word says), from the owner what that one waits for
  * (one of its slots says), and so on.  A circle is one that leads back to the
  * caller.
  *
@@ -62,22 +62,29 @@ bool ipc_check_is_enabled(void)
 
 /* ---- numbers for objects ---- */
 
-#define OFFSET_BITS 48
-#define OFFSET_MASK (((uint64_t)1 << OFFSET_BITS) - 1)
-#define OWNED       1u /* in the offset: the word of a struct ipc__owned */
+#define OFFSET_MASK (((uint64_t)1 << 48) - 1)
+#define WORD_SHIFT  48 /* how many words after its head, 8 bits */
+#define TAG_SHIFT   56
 
+/* Not 0. */
 static uint64_t tag_of(const struct ipc__region *region)
 {
-    return (region->facts.id | (uint64_t)1 << OFFSET_BITS) & ~OFFSET_MASK;
+    return (region->facts.id | 1) << TAG_SHIFT;
 }
 
-static uint64_t number_of(const void *word, bool is_owned)
+static uint64_t number_of(const struct ipc__owned *object, const uint64_t *word)
 {
-    const struct ipc__region *region = ipc__region_find(word, NULL, NULL);
+    const struct ipc__region *region = ipc__region_find(object, NULL, NULL);
     const uint64_t base = (uint64_t)(uintptr_t)region;
     const uint64_t tag = region != NULL ? tag_of(region) : 0;
-    return tag | (((uint64_t)(uintptr_t)word - base) & OFFSET_MASK) |
-           (is_owned ? OWNED : 0);
+    const uint64_t index = (uint64_t)(word - &object->word) & 0xff;
+    return tag | index << WORD_SHIFT |
+           (((uint64_t)(uintptr_t)object - base) & OFFSET_MASK);
+}
+
+static uint32_t word_index(uint64_t number)
+{
+    return (uint32_t)(number >> WORD_SHIFT) & 0xff;
 }
 
 /* What is read of an object while it is sure to be mapped. */
@@ -91,26 +98,23 @@ struct object {
 static void read_object(struct object *object, const void *address)
 {
     const struct ipc__owned *owned = address;
+    const uint32_t index = word_index(object->number);
     object->address = address;
-    object->word = load_acquire(&owned->word);
-    memset(object->label, 0, sizeof object->label);
-    if ((object->number & OWNED) != 0)
-        memcpy(object->label, owned->label, sizeof object->label - 1);
-    else
+    object->word = load_acquire(&owned->word + index);
+    if (index != 0) /* a reader's: how often it reads is in there too */
         object->word &= ~(uint64_t)IPC__OWNER_SPARE;
-}
-
-static uint64_t offset_of(uint64_t number)
-{
-    return number & OFFSET_MASK & ~(uint64_t)7;
+    memcpy(object->label, owned->label, sizeof object->label);
+    object->label[sizeof object->label - 1] = '\0';
 }
 
 static bool read_if_here(struct ipc__region *region, void *arg)
 {
     struct object *object = arg;
-    const uint64_t offset = offset_of(object->number);
-    if (tag_of(region) != (object->number & ~OFFSET_MASK) ||
-        offset + sizeof(struct ipc__owned) > ipc__region_mapped_size(region))
+    const uint64_t offset = object->number & OFFSET_MASK;
+    const uint64_t end =
+        offset + sizeof(struct ipc__owned) + word_index(object->number) * 8;
+    if (tag_of(region) >> TAG_SHIFT != object->number >> TAG_SHIFT ||
+        end > ipc__region_mapped_size(region))
         return false;
     read_object(object, (char *)region + offset);
     return true;
@@ -120,10 +124,10 @@ static bool read_if_here(struct ipc__region *region, void *arg)
 static struct object find_object(uint64_t number, int32_t pid)
 {
     struct object object = {.number = number};
-    if ((number & ~OFFSET_MASK) != 0)
+    if (number >> TAG_SHIFT != 0)
         ipc__region_each(read_if_here, &object);
     else if (pid == getpid())
-        read_object(&object, (const void *)(uintptr_t)offset_of(number));
+        read_object(&object, (const void *)(uintptr_t)(number & OFFSET_MASK));
     return object;
 }
 
@@ -193,12 +197,12 @@ static size_t append_step(char line[LINE_BYTES], size_t used,
 
 /* Follow it from the object that the caller waits for.  True: back to the
  * caller, and line says how. */
-static bool find_circle(const uint64_t *word, bool is_owned,
+static bool find_circle(const struct ipc__owned *first, const uint64_t *word,
                         char line[LINE_BYTES])
 {
-    struct object object = {.number = number_of(word, is_owned)};
+    struct object object = {.number = number_of(first, word)};
     size_t used = append(line, 0, "deadlock: pid %d ", (int)ipc__self.pid);
-    read_object(&object, word);
+    read_object(&object, first);
     for (int steps = 0; steps < CIRCLE_MAX; steps++) {
         if ((uint32_t)object.word == 0 || !ipc__owner_is_possible(object.word))
             return false;
@@ -218,13 +222,13 @@ static bool find_circle(const uint64_t *word, bool is_owned,
     return false;
 }
 
-int ipc__check_wait(const uint64_t *word, bool is_owned)
+int ipc__check_wait(const struct ipc__owned *object, const uint64_t *word)
 {
     char line[LINE_BYTES];
-    tell(number_of(word, is_owned));
+    tell(number_of(object, word));
     /* Twice: while we looked, somebody in it may have gone on. */
     for (int i = 0; i < 2; i++)
-        if (!find_circle(word, is_owned, line))
+        if (!find_circle(object, word, line))
             return 0;
     tell(0);
     return ipc__fail(-EDEADLK, "%s", line);

@@ -25,21 +25,20 @@ static inline bool ipc__checking(void)
     return unlikely(mode != 0) && (mode == 1 || ipc__check_begin());
 }
 
-/* In check mode, before the calling thread sleeps because of the owner in the
- * word at an address, which may be the word of a struct ipc__owned: say so to
- * the others, and look for a circle.  0, or -EDEADLK with the circle as
- * detail line: then nothing is said any more.  The calling thread is
- * registered there. */
-int ipc__check_wait(const uint64_t *word, bool is_owned);
-
-/* It does not wait any more. */
-void ipc__check_done(void);
-
 /* The head of public objects that are owned. */
 struct ipc__owned {
     uint64_t word;
     int64_t since_ns;
     char label[24];
 };
+
+/* In check mode, before the calling thread sleeps because of the owner in a
+ * word of an object, its head or another one: say so to the others, and look
+ * for a circle.  0, or -EDEADLK with the circle as detail line: then nothing
+ * is said any more.  The calling thread is registered there. */
+int ipc__check_wait(const struct ipc__owned *object, const uint64_t *word);
+
+/* It does not wait any more. */
+void ipc__check_done(void);
 
 #endif

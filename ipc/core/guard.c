@@ -17,7 +17,8 @@ int ipc__guard_lock_slow(struct ipc__guard *guard, void (*recover)(void *),
     rc = ipc__owner_acquire(&guard->word, NULL, IPC_TIME_FOREVER, &seen);
     if (rc < 0) {
         ipc__pending_clear();
-        return rc;
+        /* A guard is never given up, nor taken twice: not by us. */
+        return rc == -ENOTRECOVERABLE || rc == -EDEADLK ? -EUCLEAN : rc;
     }
     if (rc == IPC_OWNER_DIED) {
         recover(arg);

@@ -101,7 +101,8 @@ static int wait_for(struct attempt *a, uint64_t now,
     a->keep = FUTEX_BIT_WAITERS;
     ipc__owner_note_since(a->since);
     if (a->since != NULL && ipc__checking() &&
-        ipc__check_wait(a->word, true) != 0)
+        ipc__check_wait((const struct ipc__owned *)(const void *)a->word,
+                        a->word) != 0)
         return -EDEADLK;
     a->thorough =
         ipc__sleep(&a->pace, ipc__owner_futex(a->word), low | FUTEX_BIT_WAITERS,

@@ -83,6 +83,13 @@ void ipc__futex_wake(const uint32_t *word, int count)
     (void)ipc__syscall3(SYS_futex, word, FUTEX_WAKE, count);
 }
 
+int ipc__futex_sleepers(uint32_t *word, uint32_t value)
+{
+    /* Move all of them from the word to itself: the kernel says how many. */
+    return (int)ipc__syscall6(SYS_futex, (long)word, FUTEX_CMP_REQUEUE, 0,
+                              INT_MAX, (long)word, (long)value);
+}
+
 int ipc__futex_change_and_wake(uint32_t *word, enum ipc__futex_change change,
                                int operand, int count)
 {

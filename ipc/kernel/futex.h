@@ -35,6 +35,10 @@ struct ipc__futex {
 int ipc__futex_wait_many(const struct ipc__futex *words, uint32_t count,
                          ipc_deadline deadline);
 
+/* How many sleep on the word, which has this value.  Nobody is woken.  -EAGAIN:
+ * it has another one. */
+int ipc__futex_sleepers(uint32_t *word, uint32_t value);
+
 /* Wake up to count sleepers of the word. */
 void ipc__futex_wake(const uint32_t *word, int count);
 

@@ -229,10 +229,11 @@ static int check_kind(const struct ipc__named *what, const struct path *path,
                          path->text, known ? names[facts->kind] : "unknown",
                          names[what->kind]);
     }
-    if (facts->data_size < what->size)
+    const size_t least = what->least != 0 ? what->least : what->size;
+    if (facts->data_size < least)
         return ipc__fail(-EMSGSIZE, "%s has %llu bytes, %zu are needed",
                          path->text, (unsigned long long)facts->data_size,
-                         what->size);
+                         least);
     return 0;
 }
 

@@ -52,7 +52,8 @@ static int make_handle(int (*get)(const struct ipc__named *what,
 int ipc_segment_create(const char *name, size_t size,
                        const ipc_segment_options *options, ipc_segment **out)
 {
-    struct ipc__named what = {name, IPC__REGION_SEGMENT, size, 0, NULL, NULL};
+    struct ipc__named what = {
+        .name = name, .kind = IPC__REGION_SEGMENT, .size = size};
     const int rc = read_options(options, &what.flags);
     return rc != 0 ? rc : make_handle(ipc__named_create, &what, out);
 }
@@ -67,7 +68,8 @@ int ipc_segment_open_or_create(const char *name, size_t size,
                                const ipc_segment_options *options,
                                ipc_segment **out)
 {
-    struct ipc__named what = {name, IPC__REGION_SEGMENT, size, 0, NULL, NULL};
+    struct ipc__named what = {
+        .name = name, .kind = IPC__REGION_SEGMENT, .size = size};
     const int rc = read_options(options, &what.flags);
     return rc != 0 ? rc : make_handle(ipc__named_open_or_create, &what, out);
 }

@@ -24,6 +24,7 @@
 #include "kernel/pidfd.h"
 #include "kernel/syscall.h"
 #include "process/internal.h"
+#include "thread/end.h"
 
 #define GRACE_NS ((int64_t)1000 * 1000 * 1000) /* from SIGTERM to SIGKILL */
 
@@ -263,6 +264,9 @@ static void signal_daemons(struct ipc__tree *tree, int sig)
 void ipc__tree_end(void)
 {
     struct ipc__tree *tree = ipc__tree();
+    /* First, as they may start children still. */
+    if (load_relaxed(&ipc__threads_used))
+        ipc__threads_end();
     if (tree == NULL || tree->first == NULL)
         return;
     signal_daemons(tree, SIGTERM);

@@ -86,10 +86,12 @@ void ipc__tree_begin(struct ipc__tree *tree, const struct ipc__child *origin,
  * calling process, the one in the tree.  NULL if it was not started. */
 struct ipc__child *ipc__tree_record(const ipc_process *process);
 
-/* End and join the children, as at the end of any process: daemons first. */
+/* Join the threads, and end and join the children, daemons first: as at the
+ * end of any process. */
 void ipc__tree_end(void);
 
-/* Have ipc__tree_end() run when this process exits normally. */
+/* Have ipc__tree_end() run when this process exits normally.  With the tree's
+ * lock. */
 int ipc__tree_end_at_exit(void);
 
 /* With the tree's lock: take the exit status if the child has ended. */

@@ -19,7 +19,6 @@
  *   at any later time   an ordinary exit status. */
 #include <errno.h>
 #include <limits.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,39 +41,11 @@
 #include "memory/shared.h"
 #include "process/internal.h"
 #include "process/streams.h"
+#include "thread/placement.h"
 
 #define FORK_PATIENCE_NS ((int64_t)100 * 1000 * 1000)
 
 /* ---- the child ---- */
-
-static int set_cpus(const ipc_process_options *options)
-{
-    if (options->cpu_count == 0)
-        return 0;
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    for (uint32_t i = 0; i < options->cpu_count; i++) {
-        const int cpu = options->cpus[i];
-        if (cpu < 0 || cpu >= CPU_SETSIZE)
-            return -EINVAL;
-        CPU_SET((size_t)cpu, &set);
-    }
-    /* The kernel takes what there is of the set and says nothing of the
-     * rest. */
-    cpu_set_t got;
-    if (sched_setaffinity(0, sizeof set, &set) != 0 ||
-        sched_getaffinity(0, sizeof got, &got) != 0)
-        return -errno;
-    return CPU_EQUAL(&set, &got) ? 0 : -EINVAL;
-}
-
-static int set_nice(const ipc_process_options *options)
-{
-    if (options->nice == 0)
-        return 0;
-    const int now = getpriority(PRIO_PROCESS, 0);
-    return setpriority(PRIO_PROCESS, 0, now + options->nice) == 0 ? 0 : -errno;
-}
 
 static int set_rlimits(const ipc_process_options *options)
 {
@@ -96,9 +67,9 @@ static bool needs_setup(const ipc_process_options *options)
 static int set_up(const ipc_process *process, int parent_pid)
 {
     const ipc_process_options *options = &process->options_;
-    int rc = set_cpus(options);
+    int rc = ipc__run_on_cpus(options->cpus, options->cpu_count);
     if (rc == 0)
-        rc = set_nice(options);
+        rc = ipc__add_nice(options->nice);
     if (rc == 0 && options->daemon) /* its watcher inherits what is above */
         rc = ipc__watch_parent(parent_pid);
     if (rc == 0) /* last: they may leave no room for what is above */
@@ -112,8 +83,8 @@ static void report(struct ipc__start *start, enum ipc__start_state state)
     ipc__futex_wake(&start->state, INT_MAX);
 }
 
-/* The end of a child: its own children, its own output, and nothing of what
- * its parent has set up for its own end. */
+/* The end of a child: its own threads and children, its own output, and nothing
+ * of what its parent has set up for its own end. */
 static _Noreturn void end_child(int code, struct ipc__start *start)
 {
     ipc__tree_end();

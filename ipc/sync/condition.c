@@ -73,6 +73,11 @@ static int wait_called_holding(ipc_condition *condition, ipc_lock *lock,
     if (rc != 0)
         return rc == -EUCLEAN ? ipc__fail(rc, "this is no condition") : rc;
     struct ipc__place *place = ipc__line_enter(line);
+    if (place == NULL) {
+        ipc__line_pass_on(line); /* first, as the dead may have been called */
+        ipc__line_bury(line);
+        place = ipc__line_enter(line);
+    }
     ipc__line_unlock(line);
 
     (void)ipc_lock_release(lock);
@@ -101,9 +106,11 @@ static int wait_until(ipc_condition *condition, struct held held,
                       ipc_deadline deadline)
 {
     ipc_lock *lock = held.rlock != NULL ? &held.rlock->lock_ : held.lock;
-    if (!ipc_lock_is_mine(lock))
-        return ipc__fail(-EPERM,
-                         "wait: the calling thread does not hold the lock");
+    if (!ipc_lock_is_mine(lock)) {
+        char name[IPC__NAME_BYTES];
+        return ipc__fail(-EPERM, "wait: the calling thread does not hold %s",
+                         ipc__object_name("lock", lock->label_, lock, name));
+    }
     if (held.rlock == NULL)
         return wait_called_holding(condition, lock, deadline);
 
@@ -253,8 +260,17 @@ static int finish(void *object)
 
 int ipc_condition_fini(ipc_condition *condition)
 {
-    if (ipc_condition_waiting(condition) != 0)
-        return ipc__fail(-EBUSY, "somebody waits for the condition");
+    struct ipc__line *line = line_of(condition);
+    if (!ipc__line_is_empty(line)) {
+        const int rc = ipc__line_lock(line);
+        if (rc != 0)
+            return rc == -EUCLEAN ? ipc__fail(rc, "this is no condition") : rc;
+        ipc__line_bury(line);
+        const bool busy = !ipc__line_is_empty(line);
+        ipc__line_unlock(line);
+        if (busy) /* also if they are only on their way back */
+            return ipc__fail(-EBUSY, "somebody waits for the condition");
+    }
     ipc__object_wipe(condition, sizeof *condition);
     return 0;
 }

@@ -193,14 +193,22 @@ static int finish(void *object)
     return ipc_event_fini(object);
 }
 
-/* Whether anybody sleeps cannot be told from the mark, which the dead leave:
- * the kernel is asked by a wake-up, which those who live take for idle. */
+/* The mark may have been left by the dead: the kernel knows who sleeps. */
+static bool has_sleepers(ipc_event *event)
+{
+    int count = 0;
+    uint32_t word;
+    do {
+        word = load_relaxed(&event->word_);
+        if ((word & (SLEEPERS | FOREIGN)) == SLEEPERS)
+            count = ipc__futex_sleepers(&event->word_, word);
+    } while (count == -EAGAIN);
+    return count > 0;
+}
+
 int ipc_event_fini(ipc_event *event)
 {
-    const uint32_t word = load_relaxed(&event->word_);
-    if ((word & (SLEEPERS | FOREIGN)) == SLEEPERS &&
-        ipc__futex_change_and_wake(&event->word_, IPC__FUTEX_OR, 0, INT_MAX) >
-            0)
+    if (has_sleepers(event))
         return ipc__fail(-EBUSY, "somebody waits for the event");
     ipc__object_wipe(event, sizeof *event);
     return 0;

@@ -26,6 +26,8 @@
 
 #include <errno.h>
 
+#include <ipc/rlock.h>
+
 #include "base/bits.h"
 #include "core/check.h"
 
@@ -33,7 +35,7 @@
 static struct ipc__line *line_of(ipc_lock *lock)
 {
     const uint32_t offset = load_relaxed(&lock->line_);
-    if (offset < sizeof *lock || offset > 4096 || offset % 8 != 0)
+    if (offset != sizeof(ipc_lock) && offset != sizeof(ipc_rlock))
         return NULL;
     return (struct ipc__line *)(void *)((char *)lock + offset);
 }
@@ -84,6 +86,12 @@ static int stand_in_line(struct waiter *w, uint64_t now)
 {
     if (w->place == NULL)
         w->place = ipc__line_enter(w->line);
+    if (w->place == NULL) {
+        ipc__line_bury(w->line);
+        w->place = ipc__line_enter(w->line);
+    }
+    if (w->place != NULL && ipc__line_is_called(w->place))
+        ipc__line_uncall(w->place); /* but the word names somebody else */
     if ((now & FUTEX_BIT_WAITERS) == 0 &&
         !cas64_relaxed(&w->lock->word_, now, now | FUTEX_BIT_WAITERS))
         return -EAGAIN;
@@ -161,7 +169,9 @@ static int acquire_in_line(struct waiter *w, ipc_deadline deadline)
             return rc;
         ipc__owner_note_since(&w->lock->since_ns_);
         if (ipc__checking()) {
-            rc = ipc__check_wait(&w->lock->word_, true);
+            rc = ipc__check_wait(
+                (const struct ipc__owned *)(const void *)w->lock,
+                &w->lock->word_);
             if (rc != 0) {
                 const int last = look_once(w, false);
                 return last == -ENOLCK ? rc : last;

@@ -99,11 +99,6 @@ static struct ipc__place *free_place(struct ipc__line *line)
 struct ipc__place *ipc__line_enter(struct ipc__line *line)
 {
     struct ipc__place *place = free_place(line);
-    if (place == NULL) {
-        ipc__line_pass_on(line);
-        (void)ipc__line_count(line);
-        place = free_place(line);
-    }
     if (place == NULL)
         return NULL;
     const uint32_t ticket = load_relaxed(&line->tickets);
@@ -134,6 +129,21 @@ uint32_t ipc__line_count(struct ipc__line *line)
             count++;
     }
     return count;
+}
+
+void ipc__line_bury(struct ipc__line *line)
+{
+    for (uint32_t i = 0; i < used(line); i++) {
+        struct ipc__place *place = &line->places[i];
+        if (load_relaxed(&place->state) != IPC__PLACE_FREE &&
+            is_dead(place, true))
+            set_free(place);
+    }
+}
+
+void ipc__line_uncall(struct ipc__place *place)
+{
+    store_relaxed(&place->state, (uint32_t)IPC__PLACE_AWAKE);
 }
 
 /* ---- calling ---- */

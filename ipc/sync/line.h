@@ -44,7 +44,7 @@ bool ipc__line_is_empty(struct ipc__line *line);
 
 /* ---- with the guard ---- */
 
-/* Take a place at the end.  NULL: all are taken by the living. */
+/* Take a place at the end.  NULL: all are taken, some by the dead perhaps. */
 struct ipc__place *ipc__line_enter(struct ipc__line *line);
 
 /* The one who has waited longest; NULL.  The dead are passed over, and their
@@ -58,6 +58,12 @@ void ipc__line_call_all(struct ipc__line *line);
 
 /* Those who died after they were called: call others instead. */
 void ipc__line_pass_on(struct ipc__line *line);
+
+/* Free the places of all the dead, also of those who were called. */
+void ipc__line_bury(struct ipc__line *line);
+
+/* The owner was called, and it was for nothing: it waits again. */
+void ipc__line_uncall(struct ipc__place *place);
 
 /* Give the place back.  Was it called? */
 bool ipc__line_leave(struct ipc__place *place);

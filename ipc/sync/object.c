@@ -105,6 +105,7 @@ int ipc__object_get(ipc__named_getter *get, enum ipc__region_kind kind,
         .name = name,
         .kind = kind,
         .size = image->room.needed,
+        .least = image->least,
         .fill = fill,
         .arg = image,
     };

@@ -44,6 +44,7 @@ struct ipc__image {
     const void *data;
     size_t size;
     struct ipc__room room;
+    size_t least; /* what one that exists already has to have */
 };
 
 typedef int ipc__named_getter(const struct ipc__named *what,
@@ -76,7 +77,8 @@ int ipc__object_close(void *object, enum ipc__region_kind kind,
     int ipc_##x##_init(ipc_##x *object, IPC__UNPACK PARAMETERS)                \
     {                                                                          \
         ipc_##x made = {0};                                                    \
-        struct ipc__image image = {NOUN, &made, sizeof made, {0, 0}};          \
+        struct ipc__image image = {                                            \
+            NOUN, &made, sizeof made, {0, 0}, sizeof made};                    \
         const int rc = prepare(&made, &image.room, IPC__UNPACK ARGUMENTS);     \
         return rc != 0 ? rc : ipc__object_init(object, &image);                \
     }                                                                          \
@@ -85,7 +87,8 @@ int ipc__object_close(void *object, enum ipc__region_kind kind,
     {                                                                          \
         ipc_##x made = {0};                                                    \
         void *object;                                                          \
-        struct ipc__image image = {NOUN, &made, sizeof made, {0, 0}};          \
+        struct ipc__image image = {                                            \
+            NOUN, &made, sizeof made, {0, 0}, sizeof made};                    \
         int rc = prepare(&made, &image.room, IPC__UNPACK ARGUMENTS);           \
         if (rc == 0)                                                           \
             rc = ipc__object_new(&image, &object);                             \
@@ -104,7 +107,8 @@ int ipc__object_close(void *object, enum ipc__region_kind kind,
     {                                                                          \
         ipc_##x made = {0};                                                    \
         void *object;                                                          \
-        struct ipc__image image = {NOUN, &made, sizeof made, {0, 0}};          \
+        struct ipc__image image = {                                            \
+            NOUN, &made, sizeof made, {0, 0}, sizeof made};                    \
         int rc = prepare(&made, &image.room, IPC__UNPACK ARGUMENTS);           \
         if (rc == 0)                                                           \
             rc = ipc__object_get(get, KIND, name, &image, bytes_of, &object);  \
@@ -130,7 +134,8 @@ int ipc__object_close(void *object, enum ipc__region_kind kind,
     int ipc_##x##_open(const char *name, ipc_##x **out)                        \
     {                                                                          \
         void *object;                                                          \
-        const struct ipc__image image = {NOUN, NULL, 0, {sizeof(ipc_##x), 0}}; \
+        const struct ipc__image image = {                                      \
+            NOUN, NULL, 0, {sizeof(ipc_##x), 0}, 0};                           \
         const int rc = ipc__object_get(ipc__named_open, KIND, name, &image,    \
                                        bytes_of, &object);                     \
         if (rc == 0)                                                           \

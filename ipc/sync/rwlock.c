@@ -195,7 +195,6 @@ struct waiter {
 static int wait_for(struct waiter *w, uint64_t *word, uint64_t seen,
                     const struct ipc__peer *owner)
 {
-    const bool is_writer = word == &w->rwlock->word_;
     const uint32_t low = (uint32_t)seen;
     w->seen = seen;
     if (w->deadline == IPC_TIME_NOW)
@@ -210,7 +209,9 @@ static int wait_for(struct waiter *w, uint64_t *word, uint64_t seen,
     if ((low & FUTEX_BIT_WAITERS) == 0 &&
         !cas64_relaxed(word, seen, seen | FUTEX_BIT_WAITERS))
         return 0;
-    if (ipc__checking() && ipc__check_wait(word, is_writer) != 0)
+    if (ipc__checking() &&
+        ipc__check_wait((const struct ipc__owned *)(const void *)w->rwlock,
+                        word) != 0)
         return -EDEADLK;
     w->thorough =
         ipc__sleep(&w->pace, ipc__owner_futex(word), low | FUTEX_BIT_WAITERS,

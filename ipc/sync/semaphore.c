@@ -93,6 +93,18 @@ int ipc__semaphore_fail(ipc_semaphore *semaphore, int error, uint32_t n)
     }
 }
 
+/* Could we have made this? */
+static bool is_semaphore(const ipc_semaphore *semaphore)
+{
+    const uint32_t flags = load_relaxed(&semaphore->flags_);
+    const uint32_t bound = load_relaxed(&semaphore->bound_);
+    const bool tracked = (flags & IPC_SEMAPHORE_TRACKED) != 0;
+    return load_relaxed(&semaphore->word_) < SEMAPHORE_LIMIT &&
+           (flags & ~(SPECIAL | IPC_SEMAPHORE_BOUNDED)) == 0 &&
+           bound <= (tracked ? IPC_SEMAPHORE_TRACKED_MAX : IPC_SEMAPHORE_MAX) &&
+           semaphore->holders_ == (tracked ? bound : 0);
+}
+
 /* ---- acquire ---- */
 
 static inline bool try_acquire(ipc_semaphore *semaphore, uint32_t n)
@@ -142,7 +154,7 @@ static int acquire_plain(ipc_semaphore *semaphore, uint32_t n,
 static int acquire_kind(ipc_semaphore *semaphore, uint32_t n,
                         ipc_deadline deadline)
 {
-    return (semaphore->flags_ & IPC_SEMAPHORE_TRACKED) != 0
+    return ipc__is_tracked(semaphore)
                ? ipc__tracked_acquire(semaphore, n, deadline)
                : acquire_plain(semaphore, n, deadline);
 }
@@ -170,6 +182,8 @@ static int acquire_fair(ipc_semaphore *semaphore, uint32_t n,
 static SLOW_PATH int acquire_slow(ipc_semaphore *semaphore, uint32_t n,
                                   ipc_deadline deadline)
 {
+    if (!is_semaphore(semaphore))
+        return ipc__semaphore_fail(semaphore, -EUCLEAN, n);
     if (n == 0)
         return 0;
     if (n > ipc__semaphore_bound(semaphore))
@@ -284,9 +298,11 @@ static int release_plain(ipc_semaphore *semaphore, uint32_t n)
 
 static SLOW_PATH int release_slow(ipc_semaphore *semaphore, uint32_t n)
 {
+    if (!is_semaphore(semaphore))
+        return ipc__semaphore_fail(semaphore, -EUCLEAN, n);
     if (n == 0)
         return 0;
-    const int rc = (semaphore->flags_ & IPC_SEMAPHORE_TRACKED) != 0
+    const int rc = ipc__is_tracked(semaphore)
                        ? ipc__tracked_release(semaphore, n)
                        : release_plain(semaphore, n);
     return rc < 0 ? ipc__semaphore_fail(semaphore, rc, n) : 0;
@@ -318,11 +334,12 @@ int ipc_semaphore_release_many(ipc_semaphore *semaphore, uint32_t n)
 uint32_t ipc_semaphore_value(ipc_semaphore *semaphore)
 {
     uint32_t value;
-    if ((semaphore->flags_ & IPC_SEMAPHORE_TRACKED) != 0 &&
+    if (!is_semaphore(semaphore))
+        return 0;
+    if (ipc__is_tracked(semaphore) &&
         ipc__tracked_value(semaphore, &value) == 0)
         return value;
-    const uint32_t word = load_relaxed(&semaphore->word_);
-    return word >= SEMAPHORE_LIMIT ? 0 : word / SEMAPHORE_ONE;
+    return load_relaxed(&semaphore->word_) / SEMAPHORE_ONE;
 }
 
 /* ---- storage ---- */
@@ -369,12 +386,15 @@ static int prepare(ipc_semaphore *made, struct ipc__room *room, uint32_t value,
 static size_t bytes_of(const void *object)
 {
     const ipc_semaphore *semaphore = object;
-    return ipc_semaphore_bytes(semaphore->holders_, semaphore->flags_);
+    return is_semaphore(semaphore)
+               ? ipc_semaphore_bytes(semaphore->holders_, semaphore->flags_)
+               : SIZE_MAX;
 }
 
 static bool is_held(const void *object)
 {
-    return ipc_semaphore_held((ipc_semaphore *)(uintptr_t)object) > 0;
+    return ipc__is_tracked(object) &&
+           ipc_semaphore_held((ipc_semaphore *)(uintptr_t)object) > 0;
 }
 
 static int finish(void *object)
@@ -382,31 +402,36 @@ static int finish(void *object)
     return ipc_semaphore_fini(object);
 }
 
-/* Does a living thread sleep on the word?  The marks may have been left by the
- * dead: the kernel is asked by a wake-up, which those who live take for idle. */
+/* Does a living thread wait?  The marks may have been left by the dead: the
+ * kernel knows who sleeps. */
 static bool has_sleepers(ipc_semaphore *semaphore)
 {
-    const uint32_t word = load_relaxed(&semaphore->word_);
-    return word < SEMAPHORE_LIMIT && (word & SEMAPHORE_MARKS) != 0 &&
-           ipc__futex_change_and_wake(&semaphore->word_, IPC__FUTEX_ADD, 0,
-                                      INT_MAX) > 0;
+    int count = 0;
+    uint32_t word;
+    do {
+        word = load_relaxed(&semaphore->word_);
+        if ((word & SEMAPHORE_MARKS) != 0)
+            count = ipc__futex_sleepers(&semaphore->word_, word);
+    } while (count == -EAGAIN);
+    if (count <= 0 && (semaphore->flags_ & IPC_SEMAPHORE_FAIR) != 0)
+        count = ipc_lock_acquire_nowait(
+                    &ipc__semaphore_turnstile(semaphore)->lock) == -EAGAIN;
+    return count > 0;
 }
 
 int ipc_semaphore_fini(ipc_semaphore *semaphore)
 {
     char name[IPC__NAME_BYTES];
-    const size_t bytes = bytes_of(semaphore);
-    const bool fair = (semaphore->flags_ & IPC_SEMAPHORE_FAIR) != 0;
+    if (!is_semaphore(semaphore))
+        return ipc__semaphore_fail(semaphore, -EUCLEAN, 0);
     ipc__object_name(NOUN, semaphore->label_, semaphore, name);
-    if (has_sleepers(semaphore) ||
-        (fair && ipc_lock_is_held(&ipc__semaphore_turnstile(semaphore)->lock)))
-        return ipc__fail(-EBUSY, "somebody waits for %s", name);
-    const uint32_t held = (semaphore->flags_ & IPC_SEMAPHORE_TRACKED) != 0
-                              ? ipc__tracked_held(semaphore)
-                              : 0;
+    const uint32_t held =
+        ipc__is_tracked(semaphore) ? ipc__tracked_held(semaphore) : 0;
     if (held != 0)
         return ipc__fail(-EBUSY, "%s: %u permits are held", name, held);
-    ipc__object_wipe(semaphore, bytes);
+    if (has_sleepers(semaphore))
+        return ipc__fail(-EBUSY, "somebody waits for %s", name);
+    ipc__object_wipe(semaphore, bytes_of(semaphore));
     return 0;
 }
 

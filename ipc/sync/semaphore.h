@@ -36,6 +36,11 @@ static inline uint32_t ipc__semaphore_bound(const ipc_semaphore *semaphore)
     return bound != 0 ? bound : IPC_SEMAPHORE_MAX;
 }
 
+static inline bool ipc__is_tracked(const ipc_semaphore *semaphore)
+{
+    return (load_relaxed(&semaphore->flags_) & IPC_SEMAPHORE_TRACKED) != 0;
+}
+
 static inline struct ipc__turnstile *
 ipc__semaphore_turnstile(ipc_semaphore *semaphore)
 {

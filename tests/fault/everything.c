@@ -58,6 +58,8 @@ static void use_processes(void)
     assert_true(ipc_current_process() != NULL || now->expected != NULL);
 }
 
+#include "fault/everything_sync.h"
+
 /* ---- memory ---- */
 
 static void use_segments(void)
@@ -181,6 +183,7 @@ void use_everything(struct everything *use)
     use_processes();
     use_segments();
     use_locks();
+    use_sync();
     use_file_locks();
     use_family_memory();
 }
@@ -196,4 +199,5 @@ void remove_names_of_everything(void)
     (void)ipc_segment_unlink("one");
     (void)ipc_segment_unlink("two");
     (void)ipc_lock_unlink("three");
+    remove_names_of_sync();
 }

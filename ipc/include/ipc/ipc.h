@@ -12,6 +12,7 @@
 #include <ipc/error.h>
 #include <ipc/event.h>
 #include <ipc/file_lock.h>
+#include <ipc/local.h>
 #include <ipc/lock.h>
 #include <ipc/once.h>
 #include <ipc/process.h>
@@ -20,7 +21,9 @@
 #include <ipc/segment.h>
 #include <ipc/semaphore.h>
 #include <ipc/shared.h>
+#include <ipc/thread.h>
 #include <ipc/time.h>
+#include <ipc/timer.h>
 #include <ipc/value.h>
 #include <ipc/version.h>
 
