@@ -112,7 +112,8 @@ static bool read_if_here(struct ipc__region *region, void *arg)
     struct object *object = arg;
     const uint64_t offset = object->number & OFFSET_MASK;
     const uint64_t end =
-        offset + sizeof(struct ipc__owned) + word_index(object->number) * 8;
+        offset + sizeof(struct ipc__owned) +
+        (uint64_t)word_index(object->number) * sizeof(uint64_t);
     if (tag_of(region) >> TAG_SHIFT != object->number >> TAG_SHIFT ||
         end > ipc__region_mapped_size(region))
         return false;

@@ -296,7 +296,7 @@ static int open_once(const struct ipc__named *what, const struct path *path,
             fstat(fd, &st) != 0 || st.st_nlink == 0) /* invariant 4 */
             rc = -EAGAIN;
     }
-    if (rc == 0 && alone && facts.kind == IPC__REGION_SEGMENT &&
+    if (rc == 0 && alone && !begins_with_owner(facts.kind) &&
         is_abandoned(fd, &facts)) {
         rc = remove_name(fd, path);
         if (rc == 0)

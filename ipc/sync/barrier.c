@@ -632,6 +632,9 @@ static bool has_waiters(ipc_barrier *barrier)
 
 int ipc_barrier_fini(ipc_barrier *barrier)
 {
+    if (load_relaxed(&barrier->room_) == 0 &&
+        load_relaxed(&barrier->guard_) == 0)
+        return 0; /* it was fini'ed */
     const int rc = lock(barrier);
     if (rc != 0)
         return rc;

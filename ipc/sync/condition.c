@@ -96,7 +96,7 @@ static int wait_called_holding(ipc_condition *condition, ipc_lock *lock,
     return called ? 0 : ipc__fail(-ETIMEDOUT, "the condition was not notified");
 }
 
-/* Either lock; the other one is NULL. */
+/* A lock, and the rlock that it is the lock of, or NULL. */
 struct held {
     ipc_lock *lock;
     ipc_rlock *rlock;
@@ -105,7 +105,7 @@ struct held {
 static int wait_until(ipc_condition *condition, struct held held,
                       ipc_deadline deadline)
 {
-    ipc_lock *lock = held.rlock != NULL ? &held.rlock->lock_ : held.lock;
+    ipc_lock *lock = held.lock;
     if (!ipc_lock_is_mine(lock)) {
         char name[IPC__NAME_BYTES];
         return ipc__fail(-EPERM, "wait: the calling thread does not hold %s",
@@ -127,10 +127,9 @@ static int wait_for_until(ipc_condition *condition, struct held held,
                           bool (*predicate)(void *arg), void *arg,
                           ipc_deadline deadline)
 {
-    const ipc_lock *lock = held.rlock != NULL ? &held.rlock->lock_ : held.lock;
     int rc;
     do {
-        if (ipc_lock_is_mine(lock) && predicate(arg))
+        if (ipc_lock_is_mine(held.lock) && predicate(arg))
             return 0;
         rc = wait_until(condition, held, deadline); /* also says why not */
     } while (rc == 0);
@@ -165,20 +164,21 @@ int ipc_condition_wait_for_until(ipc_condition *condition, ipc_lock *lock,
 
 int ipc_condition_wait_rlock(ipc_condition *condition, ipc_rlock *rlock)
 {
-    return wait_until(condition, (struct held){NULL, rlock}, IPC_TIME_FOREVER);
+    return wait_until(condition, (struct held){&rlock->lock_, rlock},
+                      IPC_TIME_FOREVER);
 }
 
 int ipc_condition_wait_rlock_until(ipc_condition *condition, ipc_rlock *rlock,
                                    ipc_deadline deadline)
 {
-    return wait_until(condition, (struct held){NULL, rlock}, deadline);
+    return wait_until(condition, (struct held){&rlock->lock_, rlock}, deadline);
 }
 
 int ipc_condition_wait_for_rlock(ipc_condition *condition, ipc_rlock *rlock,
                                  bool (*predicate)(void *arg), void *arg)
 {
-    return wait_for_until(condition, (struct held){NULL, rlock}, predicate, arg,
-                          IPC_TIME_FOREVER);
+    return wait_for_until(condition, (struct held){&rlock->lock_, rlock},
+                          predicate, arg, IPC_TIME_FOREVER);
 }
 
 int ipc_condition_wait_for_rlock_until(ipc_condition *condition,
@@ -186,8 +186,8 @@ int ipc_condition_wait_for_rlock_until(ipc_condition *condition,
                                        bool (*predicate)(void *arg), void *arg,
                                        ipc_deadline deadline)
 {
-    return wait_for_until(condition, (struct held){NULL, rlock}, predicate, arg,
-                          deadline);
+    return wait_for_until(condition, (struct held){&rlock->lock_, rlock},
+                          predicate, arg, deadline);
 }
 
 /* ---- notify ---- */

@@ -8,7 +8,7 @@
 
 static inline bool ipc__lock_is_fair(const ipc_lock *lock)
 {
-    return lock->line_ != 0;
+    return load_relaxed(&lock->line_) != 0;
 }
 
 /* As ipc__owner_acquire(), for a fair lock. */

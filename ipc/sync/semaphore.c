@@ -51,6 +51,7 @@
 #include "core/error.h"
 #include "core/guard.h"
 #include "core/waiting.h"
+#include "sync/fair.h"
 #include "sync/lock.h"
 
 #define NOUN "semaphore"
@@ -163,7 +164,8 @@ static int acquire_fair(ipc_semaphore *semaphore, uint32_t n,
                         ipc_deadline deadline)
 {
     ipc_lock *turnstile = &ipc__semaphore_turnstile(semaphore)->lock;
-    store_relaxed(&turnstile->line_, (uint32_t)sizeof *turnstile);
+    if (!ipc__lock_is_fair(turnstile)) /* the first time */
+        store_relaxed(&turnstile->line_, (uint32_t)sizeof *turnstile);
     if (!ipc_lock_is_held(turnstile)) {
         const int rc = acquire_kind(semaphore, n, IPC_TIME_NOW);
         if (rc != -EAGAIN)

@@ -223,7 +223,7 @@ static struct ipc__holder *find_thread(ipc_semaphore *semaphore, int32_t tid)
  * free. */
 static int move(ipc_semaphore *semaphore, int32_t tid, uint32_t n)
 {
-    reclaim(semaphore, true);
+    reclaim(semaphore, false);
     struct ipc__holder *from = find_thread(semaphore, tid);
     if (from == NULL || load_relaxed(&from->held) < n)
         return -EPERM;
@@ -236,6 +236,8 @@ static int move(ipc_semaphore *semaphore, int32_t tid, uint32_t n)
     if (to == NULL)
         return -EUCLEAN;
     set_held(to, ipc__self.id, load_relaxed(&to->held) + n);
+    /* Those who sleep shall sleep on the new holder's life too. */
+    ipc__futex_wake(&semaphore->word_, INT_MAX);
     return 0;
 }
 
@@ -258,7 +260,7 @@ int ipc__tracked_value(ipc_semaphore *semaphore, uint32_t *out)
     const int rc = lock(semaphore);
     if (rc != 0)
         return rc;
-    reclaim(semaphore, true);
+    reclaim(semaphore, false);
     *out = load_relaxed(&semaphore->word_) / SEMAPHORE_ONE;
     unlock(semaphore);
     return 0;

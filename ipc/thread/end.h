@@ -2,7 +2,6 @@
 #ifndef IPC_THREAD_END_H
 #define IPC_THREAD_END_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 /* Has this process, or one that it was forked from, ever started a thread or a

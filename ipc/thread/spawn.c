@@ -7,7 +7,6 @@
  *                     release; who finds ENDED loads it with acquire. */
 #include <errno.h>
 #include <limits.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -225,10 +224,11 @@ int ipc_thread_start(ipc_thread *thread)
     if (record == NULL)
         return ipc__fail(-ENOMEM, "no memory to start a thread");
 
+    const bool has_setup = record->setup != NULL;
     attempt.record = record;
     thread->record_ = record; /* before: the thread may use its object */
     rc = ipc__thread_patiently(attempt_start, &attempt);
-    if (rc == 0 && record->setup != NULL)
+    if (rc == 0 && has_setup) /* else it may be closed by now */
         rc = await_setup(record);
     if (rc != 0) {
         thread->record_ = NULL;

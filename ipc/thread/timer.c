@@ -359,7 +359,7 @@ static void await_callback(struct ipc__timers *timers, const ipc_timer *timer)
         sleep_until_end(timers, IPC_TIME_FOREVER);
 }
 
-/* The timers of this process; NULL, with a detail line, if it has none. */
+/* The timers of this process; NULL where it cannot have any. */
 static struct ipc__timers *lock_timers(void)
 {
     struct ipc__threads *threads = ipc__threads();

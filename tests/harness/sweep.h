@@ -118,7 +118,7 @@ void sweep_run(const struct sweep *sweep, struct sweep_result *result);
 void sweep2_run(const struct sweep *sweep, struct sweep_result *result);
 
 enum {
-    SWEEP2_PAIRS = 2000
+    SWEEP2_PAIRS = 1000
 };
 
 /* NULL, or why there are no sweeps here. */

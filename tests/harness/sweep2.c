@@ -57,9 +57,8 @@ static long choose_stride(struct pairs *pairs)
         return 1;
     pairs->i = pairs->first.trace->count / 2 + 1;
     record_second(pairs);
-    return (pairs->first.trace->count * pairs->second.trace->count +
-            SWEEP2_PAIRS - 1) /
-           SWEEP2_PAIRS;
+    const long all = pairs->first.trace->count * pairs->second.trace->count;
+    return 1 + all / SWEEP2_PAIRS;
 }
 
 void sweep2_run(const struct sweep *sweep, struct sweep_result *result)

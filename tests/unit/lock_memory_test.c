@@ -214,7 +214,8 @@ static void foreign_mapping_death_is_found_by_recheck(void)
 
 static void named_locks_are_created_opened_and_removed(void)
 {
-    const ipc_lock_options options = {.size = sizeof options, .label = "tickets"};
+    const ipc_lock_options options = {.size = sizeof options,
+                                      .label = "tickets"};
     ipc_lock *lock = NULL;
     ipc_lock *again = NULL;
     expect_rc(ipc_lock_open("place", &lock), -ENOENT);

@@ -89,8 +89,9 @@ IPC_API size_t ipc_semaphore_bytes(uint32_t value, uint32_t flags);
 
 /* Make it a semaphore with value free permits.  Nobody may be using it.
  *
- * Errors: -EINVAL unknown flags, or too many permits; -E2BIG; -EMSGSIZE
- * options->bytes is less than it takes. */
+ * Errors: -EINVAL unknown flags, too many permits, or a bounded or tracked one
+ * that would never have any; -E2BIG; -EMSGSIZE options->bytes is less than it
+ * takes. */
 IPC_API int ipc_semaphore_init(ipc_semaphore *semaphore, uint32_t value,
                                const ipc_semaphore_options *options)
     IPC_NONNULL(1);

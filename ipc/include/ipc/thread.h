@@ -39,10 +39,10 @@
  * not for itself.  Only one may do so: newer C libraries have the second
  * caller wait for ever.
  *
- * They are POSIX threads.  One may call pthread_exit() or be cancelled; but do
- * not join or detach its pthread_t, which belongs to the library.  What has
- * ended is joined behind the scenes by later calls, so that the stack of a
- * thread that nobody joins is not kept.
+ * They are POSIX threads.  One may call pthread_exit() or be cancelled (not
+ * asynchronously); but do not join or detach its pthread_t, which belongs to
+ * the library.  What has ended is joined behind the scenes by later calls, so
+ * that the stack of a thread that nobody joins is not kept.
  *
  * Threads: any; one ipc_thread may be joined by several at once.
  * Fork: a forked child has one thread, which is its main thread.  On the
