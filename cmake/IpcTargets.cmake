@@ -37,7 +37,12 @@ function(ipc_test)
             "TIMEOUT are needed; LIBS, ARGS and RUN_SERIAL may be given")
     endif()
     set(target test-${arg_NAME})
-    add_executable(${target} ${arg_SOURCES})
+    # What the presets of the sanitizers do not run they need not build.
+    set(optional)
+    if(IPC_SANITIZE AND NOT arg_LABELS MATCHES "unit|stress")
+        set(optional EXCLUDE_FROM_ALL)
+    endif()
+    add_executable(${target} ${optional} ${arg_SOURCES})
     target_link_libraries(${target} PRIVATE
         ipc_harness ipc_testing ipc_settings PkgConfig::cmocka ${arg_LIBS})
     add_test(NAME ${arg_NAME} COMMAND ${target} ${arg_ARGS})

@@ -36,7 +36,8 @@ static void wait_called(struct ipc__line *line, struct ipc__place *place,
                         ipc_deadline deadline)
 {
     struct ipc__pace pace = {0};
-    while (!ipc__line_is_called(place) && ipc_time_left(deadline) != 0)
+    while (ipc__line_is_mine(place) && !ipc__line_is_called(place) &&
+           ipc_time_left(deadline) != 0)
         if (ipc__line_wait(place, &pace, NULL, 0, deadline) &&
             ipc__line_lock(line) == 0) {
             ipc__line_pass_on(line);
@@ -86,6 +87,10 @@ static int wait_called_holding(ipc_condition *condition, ipc_lock *lock,
     else
         wait_a_while(deadline);
     rc = ipc_lock_acquire(lock);
+    if (place != NULL && !ipc__line_is_mine(place))
+        return rc != 0 ? rc
+                       : ipc__fail(-EUCLEAN,
+                                   "somebody has written over the condition");
     const bool called =
         place != NULL ? leave(line, place) : ipc_time_left(deadline) != 0;
 

@@ -63,13 +63,13 @@ static SLOW_PATH int set_slow(ipc_event *event)
         const uint32_t word = load_relaxed(&event->word_);
         if ((word & FOREIGN) != 0)
             return fail_event(event, -EUCLEAN);
-        if ((word & SET) != 0)
-            return 0; /* and all are awake */
-        if ((word & SLEEPERS) != 0) {
+        if ((word & (SET | SLEEPERS)) == SLEEPERS) {
             const int rc = ipc__futex_change_and_wake(
                 &event->word_, IPC__FUTEX_OR, SET, INT_MAX); /* [set→wait] */
             return rc < 0 ? ipc__fail(rc, "the event cannot be written") : 0;
         }
+        /* Also when it is set already: what was done before must be seen after
+         * a clear that comes next, by one who looks and then waits. */
         if (cas32_release(&event->word_, word, word | SET)) /* [set→wait] */
             return 0;
     }

@@ -109,6 +109,12 @@ struct ipc__place *ipc__line_enter(struct ipc__line *line)
     return place;
 }
 
+bool ipc__line_is_mine(const struct ipc__place *place)
+{
+    return load_relaxed(&place->owner) == ipc__self.id &&
+           (is_waiting(place) || ipc__line_is_called(place));
+}
+
 bool ipc__line_leave(struct ipc__place *place)
 {
     const bool called = ipc__line_is_called(place);
@@ -193,8 +199,9 @@ void ipc__line_pass_on(struct ipc__line *line)
 {
     for (uint32_t i = 0; i < used(line); i++) {
         struct ipc__place *place = &line->places[i];
+        /* Looked at again: it may have left, and ended, in between. */
         if (load_relaxed(&place->state) != IPC__PLACE_CALLED ||
-            !is_dead(place, true))
+            !is_dead(place, true) || !ipc__line_is_called(place))
             continue;
         /* First the other's call: if we die in between, it is called twice,
          * which does no harm. */

@@ -78,6 +78,9 @@ static inline bool ipc__line_is_called(const struct ipc__place *place)
     return load_acquire(&place->state) == IPC__PLACE_CALLED; /* [call→wait] */
 }
 
+/* Is it still the caller's?  If not, somebody has written over it. */
+bool ipc__line_is_mine(const struct ipc__place *place);
+
 /* Sleep until it is called, the deadline passes, or *life changes (NULL: no
  * such); at once on a first call, as it spins.  May return for no reason.
  * True: time for a thorough look. */

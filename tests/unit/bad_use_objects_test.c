@@ -14,17 +14,10 @@
 static void call_all(const struct sync_kind *kind, void *object, int pattern,
                      const unsigned char *end)
 {
-    for (size_t i = 0; i < kind->count; i++) {
-        const struct sync_call *call = &kind->calls[i];
-        const int rc = call->call(object);
-        if (!sync_error_is_named(call, rc))
-            test_fail("%s %s of 0x%02x: %d (%s) is not in the header",
-                      kind->name, call->name, (unsigned)pattern, rc,
-                      ipc_error_detail());
-        if (rc < 0 && ipc_error_detail()[0] == '\0')
-            test_fail("%s %s of 0x%02x: %d without detail", kind->name,
-                      call->name, (unsigned)pattern, rc);
-    }
+    char when[32];
+    (void)snprintf(when, sizeof when, "of 0x%02x", (unsigned)pattern);
+    for (size_t i = 0; i < kind->count; i++)
+        (void)sync_make_call(kind->name, &kind->calls[i], object, when);
     for (const unsigned char *p = end; p < end + 64; p++)
         if (*p != 0x5a)
             test_fail("%s: bytes behind it were written", kind->name);
@@ -62,7 +55,8 @@ static void first_use_of_garbage_is_refused(void)
             if (!call->enters)
                 continue;
             memset(object, 0xa5, kind->most);
-            const int rc = call->call(object);
+            const int rc =
+                sync_make_call(kind->name, call, object, "of garbage");
             if (rc != -EUCLEAN)
                 test_fail("%s %s of garbage: %d (%s)", kind->name, call->name,
                           rc, ipc_error_detail());
@@ -70,6 +64,21 @@ static void first_use_of_garbage_is_refused(void)
         }
     }
     test_report("refused", refused);
+}
+
+/* How many have come is no place for the next when it cannot be. */
+static void a_barrier_that_counts_wrongly(void)
+{
+    static const uint32_t counts[] = {1,          2,          500,
+                                      0x7fffffff, 0x80000000, 0xffffffff};
+    ipc_barrier *barrier = test_shared(sizeof *barrier);
+    for (size_t i = 0; i < SYNC_COUNT(counts); i++) {
+        WORKS(ipc_barrier_init(barrier, 1, NULL));
+        barrier->came_ = counts[i];
+        const int rc = ipc_barrier_wait_nowait(barrier);
+        if (rc != 0 && rc != -EUCLEAN)
+            test_fail("came_ %u gave %d", counts[i], rc);
+    }
 }
 
 /* ---- zeros ---- */
@@ -83,9 +92,7 @@ static void zeros_are_as_the_headers_say(void)
         void *object = test_shared(kind->size);
         for (size_t k = 0; k < kind->count; k++) {
             const struct sync_call *call = &kind->calls[k];
-            const int rc = call->call(object);
-            if (!sync_error_is_named(call, rc))
-                test_fail("%s %s of zeros: %d", kind->name, call->name, rc);
+            const int rc = sync_make_call(kind->name, call, object, "of zeros");
             if (call->enters && (rc == -EUCLEAN) == kind->zero_is_valid)
                 test_fail("%s %s of zeros: %d (%s)", kind->name, call->name, rc,
                           ipc_error_detail());
@@ -457,6 +464,7 @@ static void options_with_unknown_flags(void)
 static const struct test_case cases[] = {
     TEST_CASE(garbage_is_told),
     TEST_CASE(first_use_of_garbage_is_refused),
+    TEST_CASE(a_barrier_that_counts_wrongly),
     TEST_CASE(zeros_are_as_the_headers_say),
     TEST_CASE(free_takes_only_what_new_gave),
     TEST_CASE(names_of_another_kind),

@@ -11,13 +11,19 @@
 #include <ipc/check.h>
 #include <ipc/error.h>
 
+#include "core/error.h"
+
 enum {
     LIMIT_MS = 10000 /* it hangs */
 };
 
+/* What an earlier call left as detail must not be left by this one. */
+#define STALE "of an earlier call"
+
 /* The call gives this error, and says more about it. */
 #define REFUSED(call, error)                                                   \
-    expect_refused(__FILE__, __LINE__, #call, (call), (error))
+    (ipc__set_detail("%s", STALE),                                             \
+     expect_refused(__FILE__, __LINE__, #call, (call), (error)))
 
 /* And in particular this. */
 #define REFUSED_SAYING(call, error, part)                                      \
@@ -37,7 +43,7 @@ static inline void expect_refused(const char *file, int line, const char *call,
                                   int rc, int expected)
 {
     expect_result(file, line, call, rc, expected);
-    if (ipc_error_detail()[0] == '\0')
+    if (ipc_error_detail()[0] == '\0' || strcmp(ipc_error_detail(), STALE) == 0)
         test_fail_at(file, line, "%s: no detail", call);
 }
 

@@ -21,6 +21,8 @@
 #include <ipc/rwlock.h>
 #include <ipc/semaphore.h>
 
+#include "core/error.h"
+
 enum {
     SYNC_WAIT_US = 300,
     SYNC_ERRORS = 6
@@ -64,6 +66,26 @@ static inline bool sync_error_is_named(const struct sync_call *call, int rc)
         if (rc == -call->errors[i])
             return true;
     return false;
+}
+
+/* What an earlier call left as detail must not be left by this one. */
+#define SYNC_STALE "of an earlier call"
+
+/* Make the call; an error has to be one that the header names, with a detail
+ * line of its own.  when is for the message. */
+static inline int sync_make_call(const char *kind, const struct sync_call *call,
+                                 void *object, const char *when)
+{
+    ipc__set_detail("%s", SYNC_STALE);
+    const int rc = call->call(object);
+    if (!sync_error_is_named(call, rc))
+        test_fail("%s %s %s: %d (%s) is not in the header", kind, call->name,
+                  when, rc, ipc_error_detail());
+    if (rc < 0 && (ipc_error_detail()[0] == '\0' ||
+                   strcmp(ipc_error_detail(), SYNC_STALE) == 0))
+        test_fail("%s %s %s: %d without a detail line", kind, call->name, when,
+                  rc);
+    return rc;
 }
 
 static inline int sync_repair(void *arg)
@@ -481,11 +503,19 @@ static const struct sync_call sync_condition_calls[] = {
 
 /* ---- barrier ---- */
 
-SYNC_CALL(barrier_wait_nowait, ipc_barrier, ipc_barrier_wait_nowait(x))
+/* A place that no party can have is as bad as an error that is not named. */
+static inline int sync_barrier_place(int rc)
+{
+    return rc < IPC_BARRIER_MAX ? rc : -EPROTO;
+}
+
+SYNC_CALL(barrier_wait_nowait, ipc_barrier,
+          sync_barrier_place(ipc_barrier_wait_nowait(x)))
 SYNC_CALL(barrier_wait_until, ipc_barrier,
-          ipc_barrier_wait_until(x, sync_soon()))
+          sync_barrier_place(ipc_barrier_wait_until(x, sync_soon())))
 SYNC_CALL(barrier_wait_action, ipc_barrier,
-          ipc_barrier_wait_action(x, sync_succeed, NULL, sync_soon()))
+          sync_barrier_place(ipc_barrier_wait_action(x, sync_succeed, NULL,
+                                                     sync_soon())))
 SYNC_CALL(barrier_enroll, ipc_barrier, ipc_barrier_enroll(x))
 SYNC_CALL(barrier_leave, ipc_barrier, ipc_barrier_leave(x))
 SYNC_CALL(barrier_abort, ipc_barrier, ipc_barrier_abort(x))

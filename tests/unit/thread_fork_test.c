@@ -78,6 +78,7 @@ static void handles_of_the_parents_threads(void)
     uint32_t words[2] = {0, 0};
     struct role role;
     start_thread(&t.running, come_and_stay, words);
+    meet_wait(&words[0], 1, LIMIT_MS); /* not in malloc() during the fork */
     start_thread(&t.ended, return_zero, NULL);
     CHECK(ipc_thread_join(&t.ended), 0);
     for (int i = 0; i < 3; i++) {
@@ -201,6 +202,7 @@ static void fork_in_threads(void *unused)
     uint32_t words[2] = {0, 0};
     ipc_thread other;
     start_thread(&other, come_and_stay, words);
+    meet_wait(&words[0], 1, LIMIT_MS);
     for (size_t i = 0; i < 3; i++)
         for (int j = 0; j < 3; j++)
             assert_int_equal(run_thread(ways[i], NULL), 5);

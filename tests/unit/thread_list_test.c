@@ -157,7 +157,7 @@ static void stacks_of_ended_threads_are_not_kept(void)
         test_skip("a sanitizer has memory of its own for each thread");
     static ipc_thread t[COUNT];
     const ipc_thread_options options = {.size = sizeof options,
-                                        .stack_bytes = STACK_KB * 1024};
+                                        .stack_bytes = (size_t)STACK_KB * 1024};
     start_thread(&t[0], return_zero, NULL); /* malloc's own for threads */
     assert_int_equal(end_of_thread(&t[0]), 0);
     const long before = virtual_kb();

@@ -25,7 +25,11 @@
  * and more than 62 who wait at once look again ten times a second.
  *
  * The notifier need not hold the lock (Python's must), and never waits for
- * those who wait, living or dead.  All who wait at a time use the same lock.
+ * those who wait, living or dead.  But if it notifies after it has released
+ * the lock it may be killed in between, and nobody learns of the change; killed
+ * while it holds the lock, the next one to acquire it is told, and should
+ * notify_all once the data is repaired.  All who wait at a time use the same
+ * lock.
  *
  * Zero-filled memory is a valid condition.
  *

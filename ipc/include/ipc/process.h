@@ -36,7 +36,8 @@
  * in a read of some stream; the child forgets what the others hold.)
  *
  * When a process ends normally (by exit(), by returning from main() or from
- * the target), its daemon children are terminated and its other children
+ * the target), its threads are joined (thread.h); then its daemon children are
+ * terminated and its other children
  * joined, as in Python: SIGTERM first, SIGKILL a second later.  When it dies
  * in any other way (SIGKILL, _exit(), a crash) its daemon children end by
  * themselves within 100 ms, by SIGKILL; the others go on.  A daemon may have
