@@ -218,10 +218,9 @@ void ipc__fair_release(ipc_lock *lock)
         ipc__owner_release_waking(&lock->word_);
     } else {
         store_relaxed(&lock->since_ns_, 0);
-        __atomic_store_n(&lock->word_,
-                         (load_relaxed(&first->owner) & IPC__OWNER_MASK) |
-                             FUTEX_BIT_WAITERS,
-                         __ATOMIC_RELEASE); /* [release→acquire] */
+        store_release(&lock->word_,
+                      (load_relaxed(&first->owner) & IPC__OWNER_MASK) |
+                          FUTEX_BIT_WAITERS); /* [release→acquire] */
         ipc__line_call(first);
     }
     ipc__line_unlock(line);

@@ -384,9 +384,8 @@ static inline void fresh_oracle(const struct sweep_point *point, enum news news,
     }
     /* Reader and writer are told the same, and not without a reason. */
     if ((state->fresh_read != 0) != (state->fresh_write != 0) ||
-        (was_free && state->fresh_write != 0))
-        sweep_lost(result, point);
-    else if (state->victims == 1 && !are_told_well(point, news, told))
+        (was_free && state->fresh_write != 0) ||
+        (state->victims == 1 && !are_told_well(point, news, told)))
         sweep_lost(result, point);
     if (get(&state->torn) != 0 || state->x != state->y)
         sweep_torn(result, point);

@@ -86,7 +86,8 @@ static void come_and_pass(struct party *self)
     }
     if (place < 0 || place >= WORKERS)
         test_fail("wait: %d (%s)", place, ipc_error_detail());
-    add(&field->places[place]);
+    else
+        add(&field->places[place]);
     add(&field->passed);
     think();
 }
