@@ -22,6 +22,7 @@
 #define add_release(p, v)      __atomic_fetch_add((p), (v), __ATOMIC_RELEASE)
 #define or_relaxed(p, v)       __atomic_fetch_or((p), (v), __ATOMIC_RELAXED)
 #define exchange_acquire(p, v) __atomic_exchange_n((p), (v), __ATOMIC_ACQUIRE)
+#define exchange_release(p, v) __atomic_exchange_n((p), (v), __ATOMIC_RELEASE)
 
 static inline bool cas32_relaxed(uint32_t *p, uint32_t old, uint32_t new_value)
 {

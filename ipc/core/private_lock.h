@@ -19,7 +19,7 @@ static inline void ipc__private_lock(uint32_t *word)
 
 static inline void ipc__private_unlock(uint32_t *word)
 {
-    if (__atomic_exchange_n(word, 0u, __ATOMIC_RELEASE) == 2)
+    if (exchange_release(word, 0u) == 2)
         ipc__futex_wake(word, 1);
 }
 
