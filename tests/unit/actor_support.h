@@ -63,7 +63,8 @@ static inline bool actor_obeys(struct actor_page *page, uint32_t order)
 static inline void actor_plays(void *arg)
 {
     struct actor_page *page = arg;
-    page->tid = (int32_t)syscall(SYS_gettid);
+    __atomic_store_n(&page->tid, (int32_t)syscall(SYS_gettid),
+                     __ATOMIC_RELAXED);
     meet_signal(&page->done); /* order 0: it is there */
     for (uint32_t order = 1; actor_obeys(page, order);)
         order++;
@@ -113,6 +114,11 @@ static inline void actor_tell(struct actor *actor, int (*fn)(void *arg),
     meet_signal(&page->told);
 }
 
+static inline pid_t actor_tid(const struct actor *actor)
+{
+    return __atomic_load_n(&actor->page->tid, __ATOMIC_RELAXED);
+}
+
 /* Has it done what it was told? */
 static inline bool actor_is_done(const struct actor *actor)
 {
@@ -129,7 +135,8 @@ static inline int actor_result_at(const struct actor *actor, const char *file,
     struct actor_page *page = actor->page;
     const uint32_t order = __atomic_load_n(&page->order, __ATOMIC_RELAXED);
     if (!meet_within(&page->done, order + 1, LIMIT_MS))
-        test_fail_at(file, line, "actor %d does not return", page->tid);
+        test_fail_at(file, line, "actor %d does not return",
+                     (int)actor_tid(actor));
     (void)__atomic_load_n(&page->answer, __ATOMIC_ACQUIRE);
     return page->rc;
 }
@@ -143,7 +150,7 @@ static inline bool actor_sleeps(const struct actor *actor)
     const struct actor_page *page = actor->page;
     return __atomic_load_n(&page->begun, __ATOMIC_SEQ_CST) ==
                __atomic_load_n(&page->order, __ATOMIC_RELAXED) &&
-           asleep_in_futex(page->tid) && !actor_is_done(actor);
+           asleep_in_futex(actor_tid(actor)) && !actor_is_done(actor);
 }
 
 /* Wait until it does. */
@@ -155,11 +162,11 @@ static inline void actor_waits_at(const struct actor *actor, const char *file,
     while (!actor_sleeps(actor)) {
         if (actor_is_done(actor))
             test_fail_at(file, line, "actor %d does not wait: %d (%s)",
-                         actor->page->tid, actor->page->rc,
+                         (int)actor_tid(actor), actor->page->rc,
                          actor->page->detail);
         if (test_now_ns() > end)
             test_fail_at(file, line, "actor %d does not sleep",
-                         actor->page->tid);
+                         (int)actor_tid(actor));
         poll_pause();
     }
 }

@@ -85,7 +85,8 @@ static inline void expect_places_below(const struct actor *actors, int count,
         if (place < 0 || place >= below || (places >> place & 1) != 0)
             test_fail("actor %d of %d has place %d (%s)", i, count, place,
                       actors[i].page->detail);
-        places |= UINT64_C(1) << place;
+        else
+            places |= UINT64_C(1) << place;
     }
 }
 

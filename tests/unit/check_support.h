@@ -271,4 +271,28 @@ static inline void expect_found(struct ring *ring, const char *const *labels)
     assert_int_equal(ring->through, ring->n);
 }
 
+static const char *const names[MOST_PARTIES] = {"alpha", "beta", "gamma",
+                                                "delta"};
+
+/* Everybody at once and one after the other; a few times. */
+static inline void expect_ring_found(struct ring *ring, bool as_threads)
+{
+    static const int rounds = 5;
+    (void)ipc_check_enable(true);
+    long told = 0, closers = 0;
+    for (int i = 0; i < 2 * rounds; i++) {
+        struct ring *copy = test_shared(sizeof *copy);
+        *copy = *ring;
+        copy->in_order = i % 2 == 1;
+        go_round(copy, as_threads);
+        expect_found(copy, names);
+        /* The last one closes the circle.  (Another one may happen to look
+         * again at that moment.) */
+        closers += copy->in_order && copy->of[copy->n - 1].rc == -EDEADLK;
+        told += copy->told;
+    }
+    test_report(as_threads ? "told_threads" : "told_processes", told);
+    assert_true(closers > 0);
+}
+
 #endif

@@ -126,7 +126,6 @@ static void unrelated_programs_with_named_locks(void)
     meet_signal(&ring->wanting);
     for (int i = 0; i < 2; i++)
         role_wait_ok(&roles[i], LIMIT_MS);
-    static const char *const names[MOST_PARTIES] = {"alpha", "beta"};
     expect_found(ring, names);
     test_report("told", ring->told);
     for (int i = 0; i < 2; i++)
