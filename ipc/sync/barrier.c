@@ -10,7 +10,7 @@
  *   acting_    who runs the action: its word in party_
  *   came_      places given out in this phase
  *   parties_   derived: room_ less those that are GONE
- *   reset_     the phase that the last reset began
+ *   resets_    for each of the last 64 phases, whether a reset ended it
  *   resetting_ the phase that a reset is ending, plus 1; 0: none is
  *
  * Invariants, while the guard is free
@@ -47,6 +47,10 @@
 #include "sync/object.h"
 
 #define NOUN "barrier"
+
+/* Whose life words one who waits sleeps on: it is enough that one of those who
+ * live notices a death, and that one tells all. */
+#define WATCHED 8
 
 /* phase_ */
 #define SLEEPERS 1u
@@ -109,6 +113,12 @@ static bool is_mine(uint64_t word)
     return (word & ~(uint64_t)IPC__OWNER_SPARE) == ipc__self.id;
 }
 
+static void look_at(const uint64_t *word, bool thorough, struct ipc__peer *out)
+{
+    ipc__peer_look(word, load_relaxed(word) & ~(uint64_t)IPC__OWNER_SPARE,
+                   thorough, out);
+}
+
 /* Change phase_ and wake who sleeps. */
 static void change_phase(ipc_barrier *barrier, uint32_t add)
 {
@@ -148,16 +158,34 @@ static void tidy(ipc_barrier *barrier)
         store_relaxed(&barrier->came_, came);
 }
 
+/* Note how the phase is about to end. */
+static void set_reset(ipc_barrier *barrier, uint32_t phase, bool by_reset)
+{
+    const uint64_t bit = (uint64_t)1 << phase / ONE % 64;
+    const uint64_t others = load_relaxed(&barrier->resets_) & ~bit;
+    store_relaxed(&barrier->resets_, by_reset ? others | bit : others);
+}
+
+static bool was_reset(const ipc_barrier *barrier, uint32_t phase)
+{
+    return (load_relaxed(&barrier->resets_) >> phase / ONE % 64 & 1) != 0;
+}
+
 static void finish_reset(ipc_barrier *barrier)
 {
     const uint32_t phase = load_relaxed(&barrier->phase_) & ~SLEEPERS;
     if (load_relaxed(&barrier->resetting_) == phase + 1) {
-        store_relaxed(&barrier->reset_, (phase & ~BROKEN) + ONE);
+        set_reset(barrier, phase, true);
         change_phase(barrier, ONE - (phase & BROKEN));
     }
-    for (uint32_t i = 0; i < room_of(barrier); i++)
-        if (load_relaxed(&barrier->party_[i]) == GONE)
-            store_relaxed(&barrier->party_[i], 0);
+    for (uint32_t i = 0; i < room_of(barrier); i++) {
+        uint64_t *word = &barrier->party_[i];
+        struct ipc__peer peer = {.dead = true};
+        if (load_relaxed(word) != GONE && load_relaxed(word) != 0)
+            look_at(word, true, &peer);
+        if (peer.dead)
+            store_relaxed(word, 0);
+    }
     tidy(barrier);
     compiler_barrier();
     store_relaxed(&barrier->resetting_, 0);
@@ -175,7 +203,11 @@ static void recover(void *arg)
 static int lock(ipc_barrier *barrier)
 {
     const uint32_t room = load_relaxed(&barrier->room_);
-    const int rc = room == 0 || room > IPC_BARRIER_MAX
+    const bool possible =
+        room != 0 && room <= IPC_BARRIER_MAX &&
+        load_relaxed(&barrier->parties_) <= room &&
+        (load_relaxed(&barrier->flags_) & ~IPC_BARRIER_SHRINK) == 0;
+    const int rc = !possible
                        ? -EUCLEAN
                        : ipc__guard_lock((struct ipc__guard *)&barrier->guard_,
                                          recover, barrier);
@@ -214,12 +246,6 @@ static bool is_complete(const ipc_barrier *barrier)
     return count_come(barrier) >= load_relaxed(&barrier->parties_);
 }
 
-static void look_at(const uint64_t *word, bool thorough, struct ipc__peer *out)
-{
-    ipc__peer_look(word, load_relaxed(word) & ~(uint64_t)IPC__OWNER_SPARE,
-                   thorough, out);
-}
-
 /* A party has died. */
 static void bury(ipc_barrier *barrier, uint64_t *word)
 {
@@ -231,14 +257,16 @@ static void bury(ipc_barrier *barrier, uint64_t *word)
     store_relaxed(&barrier->parties_, load_relaxed(&barrier->parties_) - 1);
 }
 
-/* Look at those who have come or are enrolled, but for the caller: bury the
- * dead, and note the lives of the living.  Returns how many words. */
-static uint32_t look_around(ipc_barrier *barrier, bool thorough,
-                            struct ipc__futex words[IPC__FUTEX_MANY])
+/* Look at those who have come or are enrolled, but for the caller, beginning
+ * after a place: bury the dead, and note the lives of up to limit of the
+ * living.  Unless it is to look at all it stops there.  Returns how many. */
+static uint32_t look_around(ipc_barrier *barrier, uint32_t place, bool all,
+                            bool thorough, struct ipc__futex words[WATCHED])
 {
+    const uint32_t room = room_of(barrier);
     uint32_t count = 0;
-    for (uint32_t i = 0; i < room_of(barrier); i++) {
-        uint64_t *word = &barrier->party_[i];
+    for (uint32_t i = 1; i <= room && (all || count < WATCHED); i++) {
+        uint64_t *word = &barrier->party_[(place + i) % room];
         const uint64_t now = load_relaxed(word);
         struct ipc__peer peer;
         if (now == GONE || now == 0 || is_mine(now) ||
@@ -247,10 +275,16 @@ static uint32_t look_around(ipc_barrier *barrier, bool thorough,
         look_at(word, thorough, &peer);
         if (peer.dead)
             bury(barrier, word);
-        else if (peer.life != NULL && count < IPC__FUTEX_MANY)
+        else if (peer.life != NULL && count < WATCHED)
             words[count++] = (struct ipc__futex){peer.life, peer.life_if_alive};
     }
     return count;
+}
+
+static void bury_the_dead(ipc_barrier *barrier, bool thorough)
+{
+    struct ipc__futex ignored[WATCHED];
+    (void)look_around(barrier, 0, true, thorough, ignored);
 }
 
 /* The word to come with: the caller's own if it is enrolled, or a free one. */
@@ -300,7 +334,6 @@ struct party {
     ipc_deadline deadline;
     uint64_t *word;
     uint32_t phase; /* in which it came, without marks */
-    uint32_t reset; /* reset_ then */
     int place;
     struct ipc__pace pace;
     bool thorough;
@@ -317,7 +350,7 @@ static int settle(const struct party *p)
 {
     const uint32_t phase = load_acquire(&p->barrier->phase_); /* [end→wait] */
     if ((phase & ~(SLEEPERS | BROKEN)) == p->phase ||
-        load_relaxed(&p->barrier->reset_) != p->reset)
+        was_reset(p->barrier, p->phase))
         return fail_broken(p->barrier);
     return p->place;
 }
@@ -326,7 +359,6 @@ static int settle(const struct party *p)
 static int act_and_end(struct party *p)
 {
     ipc_barrier *barrier = p->barrier;
-    struct ipc__futex ignored[IPC__FUTEX_MANY];
     int rc = 0;
     if (p->action != NULL) {
         store_relaxed(&barrier->acting_, load_relaxed(p->word));
@@ -335,15 +367,17 @@ static int act_and_end(struct party *p)
         rc = lock(barrier);
         if (rc != 0)
             return rc;
+        store_relaxed(&barrier->acting_, 0);
         if (!is_settled(p) && result < 0) {
             break_it(barrier);
             unlock(barrier);
             return result;
         }
         if (!is_settled(p))
-            (void)look_around(barrier, false, ignored);
+            bury_the_dead(barrier, false);
     }
     if (!is_settled(p)) {
+        set_reset(barrier, p->phase, false);
         change_phase(barrier, ONE);
         tidy(barrier);
     }
@@ -351,12 +385,19 @@ static int act_and_end(struct party *p)
     return settle(p);
 }
 
-/* With the guard: mark that somebody sleeps, and on what. */
+/* With the guard: mark that somebody sleeps, and on what.  0: do not sleep,
+ * somebody has died. */
 static uint32_t prepare_sleep(struct party *p,
-                              struct ipc__futex words[IPC__FUTEX_MANY + 1])
+                              struct ipc__futex words[WATCHED + 1])
 {
     ipc_barrier *barrier = p->barrier;
-    const uint32_t lives = look_around(barrier, p->thorough, words + 1);
+    const uint32_t parties = load_relaxed(&barrier->parties_);
+    const uint32_t place =
+        p->word == NULL ? 0 : (uint32_t)(p->word - barrier->party_);
+    const uint32_t lives =
+        look_around(barrier, place, p->thorough, p->thorough, words + 1);
+    if (is_settled(p) || load_relaxed(&barrier->parties_) != parties)
+        return 0;
     uint32_t phase = load_relaxed(&barrier->phase_);
     while (!cas32_relaxed(&barrier->phase_, phase, phase | SLEEPERS))
         phase = load_relaxed(&barrier->phase_);
@@ -383,10 +424,11 @@ static int time_out(struct party *p)
  * the guard, which it gives up. */
 static void sleep_once(struct party *p)
 {
-    struct ipc__futex words[IPC__FUTEX_MANY + 1];
+    struct ipc__futex words[WATCHED + 1];
     const uint32_t count = prepare_sleep(p, words);
     unlock(p->barrier);
-    p->thorough = ipc__sleep_many(&p->pace, words, count, p->deadline);
+    if (count != 0)
+        p->thorough = ipc__sleep_many(&p->pace, words, count, p->deadline);
 }
 
 static int wait_for_others(struct party *p)
@@ -399,11 +441,10 @@ static int wait_for_others(struct party *p)
         const int rc = lock(barrier);
         if (rc != 0)
             return rc;
-        struct ipc__futex ignored[IPC__FUTEX_MANY];
         /* Complete, and nobody ends it: it has become smaller, or who was
          * last died. */
         if (!is_settled(p) && is_complete(barrier) && !is_acting(barrier)) {
-            (void)look_around(barrier, p->thorough, ignored);
+            bury_the_dead(barrier, p->thorough);
             if (!is_settled(p) && is_complete(barrier))
                 return act_and_end(p);
         }
@@ -421,9 +462,10 @@ static int come(struct party *p)
     ipc_barrier *barrier = p->barrier;
     const uint64_t *mine = find_mine(barrier);
     p->phase = load_relaxed(&barrier->phase_) & ~SLEEPERS;
-    p->reset = load_relaxed(&barrier->reset_);
     if ((p->phase & BROKEN) != 0)
         return fail_broken(barrier);
+    if (load_relaxed(&barrier->parties_) == 0)
+        return fail_with(barrier, -ECANCELED, "has no party left: all died");
     if (mine != NULL && has_come(barrier, *mine))
         return fail_with(barrier, -EDEADLK,
                          "is waited for within its own action");
@@ -434,7 +476,10 @@ static int come(struct party *p)
         return fail_with(barrier, -EAGAIN, "has not got all others");
     if (p->word == NULL)
         return -EBUSY;
-    p->place = (int)load_relaxed(&barrier->came_);
+    const uint32_t came = load_relaxed(&barrier->came_);
+    if (came >= room_of(barrier))
+        return fail_with(barrier, -EUCLEAN, "holds what nobody wrote");
+    p->place = (int)came;
     store_release(p->word, ipc__self.id | number_of(p->phase) |
                                (load_relaxed(p->word) & ENROLLED));
     compiler_barrier(); /* a place too few is given again, not one skipped */
@@ -445,7 +490,6 @@ static int come(struct party *p)
 static int wait_in(struct party *p)
 {
     ipc_barrier *barrier = p->barrier;
-    struct ipc__futex ignored[IPC__FUTEX_MANY];
     for (;;) {
         int rc = lock(barrier);
         if (rc != 0)
@@ -462,7 +506,7 @@ static int wait_in(struct party *p)
             return rc;
         }
         if (is_complete(barrier)) {
-            (void)look_around(barrier, false, ignored);
+            bury_the_dead(barrier, false);
             if (!is_settled(p) && is_complete(barrier))
                 return act_and_end(p);
         }

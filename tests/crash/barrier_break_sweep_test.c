@@ -58,7 +58,7 @@ static void ask(void *ctx)
 static bool are_sent_away(const struct sweep_point *point,
                           struct sweep_result *result)
 {
-    if (!both_done_within(HUNG_MS))
+    if (!both_done_within(hung_ms))
         return false;
     if (!were_sent_away())
         sweep_torn(result, point);
@@ -72,7 +72,7 @@ static bool still_wait(const struct sweep_point *point,
 {
     uint32_t places = 0;
     state->waited++;
-    if (!more_come(1) || !both_done_within(HUNG_MS))
+    if (!more_come(1) || !both_done_within(hung_ms))
         return false;
     if (!have_passed(state->fresh, 1, &places) ||
         !have_passed(state->rc, OTHERS, &places))

@@ -51,7 +51,7 @@ static bool third_comes(const struct sweep_point *point,
         sweep_torn(result, point); /* passed, or were sent away, for nothing */
         return true;
     }
-    if (!more_come(1) || !both_done_within(HUNG_MS))
+    if (!more_come(1) || !both_done_within(hung_ms))
         return false;
     if (!have_passed(state->fresh, 1, &places) ||
         !have_passed(state->rc, OTHERS, &places))
@@ -64,7 +64,7 @@ static bool settles(const struct sweep_point *point, bool may_pass,
                     struct sweep_result *result)
 {
     uint32_t places = 0;
-    if (!both_done_within(HUNG_MS))
+    if (!both_done_within(hung_ms))
         return false;
     if (were_sent_away() && (state->flags & IPC_BARRIER_SHRINK) == 0) {
         state->broken++;
@@ -138,24 +138,24 @@ static void sweep_all_places(uint32_t flags, long stride)
 
 static void one_of_three_dies(void)
 {
-    sweep_all_places(0, 3);
+    sweep_all_places(0, 7);
 }
 
 static void one_of_three_dies_with_an_action(void)
 {
     wait_at = wait_and_act;
-    sweep_all_places(0, 5);
+    sweep_all_places(0, 11);
 }
 
 static void one_of_three_dies_and_the_barrier_shrinks(void)
 {
-    sweep_all_places(IPC_BARRIER_SHRINK, 5);
+    sweep_all_places(IPC_BARRIER_SHRINK, 11);
 }
 
 static void one_of_three_dies_and_it_shrinks_with_an_action(void)
 {
     wait_at = wait_and_act;
-    sweep_all_places(IPC_BARRIER_SHRINK, 7);
+    sweep_all_places(IPC_BARRIER_SHRINK, 13);
 }
 
 static void without_list(void *ctx)
@@ -202,6 +202,7 @@ static void a_lost_wake_up_is_found(void)
 {
     struct sweep last = {.prepare = come_after_both};
     wait_at = wait_counting;
+    hung_ms = 300; /* it does */
     const struct sweep_result result = run("last", &last, 0, 7);
     assert_true(result.wedges > 0);
 }

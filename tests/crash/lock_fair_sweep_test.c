@@ -103,7 +103,8 @@ static void t01_release_with_two_dead_in_front(void)
                           .reset = reset,
                           .prepare = kill_two_in_front,
                           .victim = change_and_give,
-                          .oracle = last_one_oracle};
+                          .oracle = last_one_oracle,
+                          .stride = coarse(2)};
     struct sweep_result result;
     make_scene(3);
     sweep_run(&sweep, &result);
@@ -171,7 +172,7 @@ static void sweep_wait(int in_front, int behind, void (*end)(void), long stride,
 static void t05_first_in_line(void)
 {
     struct sweep_result result;
-    sweep_wait(0, 2, have_it_released, coarse(2), &result);
+    sweep_wait(0, 2, have_it_released, coarse(3), &result);
     sweep_expect_clean(&result, 100);
     assert_true(result.woken > 20);
 }
@@ -179,7 +180,7 @@ static void t05_first_in_line(void)
 static void t05_second_in_line(void)
 {
     struct sweep_result result;
-    sweep_wait(1, 1, have_it_released, coarse(2), &result);
+    sweep_wait(1, 1, have_it_released, coarse(3), &result);
     sweep_expect_clean(&result, 50);
 }
 
@@ -228,7 +229,7 @@ static void then_release_oracle(void *ctx, const struct sweep_point *point,
     wait_oracle(ctx, point, result);
 }
 
-static void sweep_leaving(long stride)
+static void sweep_leaving(long stride, long min_points)
 {
     struct sweep sweep = {.name = "leave",
                           .reset = reset_with_holder,
@@ -241,20 +242,20 @@ static void sweep_leaving(long stride)
     make_scene(2);
     sweep_run(&sweep, &result);
     report(NULL, &result);
-    sweep_expect_clean(&result, 50);
+    sweep_expect_clean(&result, min_points);
     assert_int_equal(scene->disorder, 0);
 }
 
 static void t05_joining_and_leaving_the_line(void)
 {
-    sweep_leaving(1);
+    sweep_leaving(coarse(2), 100);
 }
 
 /* Long enough that it sleeps, also one instruction at a time. */
 static void t05_leaving_the_line_after_a_sleep(void)
 {
     patience_ns = 40 * NS_PER_MS;
-    sweep_leaving(coarse(7));
+    sweep_leaving(coarse(11), 30);
 }
 
 /* ---- T04: and the next one is killed too ---- */

@@ -19,9 +19,11 @@
 
 enum {
     MAX_SLEEPERS = 2,
-    PLACES = 120,
-    HUNG_MS = 3000 /* whoever takes longer hangs, on a loaded machine too */
+    PLACES = 120
 };
+
+/* Whoever takes longer hangs, on a loaded machine too. */
+static int hung_ms = 3000;
 
 /* In family memory. */
 struct state {
@@ -352,7 +354,7 @@ static inline bool holds_it(pid_t pid)
 /* False: hung. */
 static inline bool try_afresh(void (*fn)(void *ctx))
 {
-    const int how = role_try(fn, NULL, HUNG_MS);
+    const int how = role_try(fn, NULL, hung_ms);
     if (how != 0 && how != ROLE_HUNG)
         test_fail("the next process failed: %d", how);
     return how == 0;
@@ -405,7 +407,7 @@ static inline void crowd_oracle(const struct sweep_point *point, enum news news,
     bool stuck = false, wedged = false;
     while (!all_served() && !stuck && !wedged) {
         stuck = ipc__recheck_ns == INT64_MAX && all_stuck();
-        wedged = test_now_ns() - start > HUNG_MS * NS_PER_MS;
+        wedged = test_now_ns() - start > hung_ms * NS_PER_MS;
         poll_pause();
     }
     const long ms = to_ms(test_now_ns() - start);

@@ -90,7 +90,7 @@ static void wait_oracle(void *ctx, const struct sweep_point *point,
 {
     (void)ctx;
     if (get(&state->go) != 0 &&
-        !meet_within(&state->holding, 2 * holder_count(), HUNG_MS))
+        !meet_within(&state->holding, 2 * holder_count(), hung_ms))
         sweep_wedge(result, point);
     crowd_oracle(point,
                  victim_reads || !point->woken ? NEWS_NONE : NEWS_PERHAPS,
@@ -138,7 +138,7 @@ static void run_without_recheck(const struct plan *plan, long stride)
 
 static void run_with_recheck(const struct plan *plan)
 {
-    (void)run(plan, test_scale() > 1 ? 1 : 13);
+    (void)run(plan, test_scale() > 1 ? 1 : 19);
 }
 
 static void a_writer_waits_for_a_reader(void)
@@ -148,13 +148,13 @@ static void a_writer_waits_for_a_reader(void)
                                        .sleepers = "WR",
                                        .victim = write_change_give,
                                        .meanwhile = others_then_release},
-                        5);
+                        9);
     run_without_recheck(&(struct plan){.name = "RR",
                                        .holders = "R",
                                        .sleepers = "RR",
                                        .victim = write_change_give,
                                        .meanwhile = others_then_release},
-                        5);
+                        9);
 }
 
 static void a_writer_waits_for_two_readers(void)
@@ -164,7 +164,7 @@ static void a_writer_waits_for_two_readers(void)
                                        .sleepers = "R",
                                        .victim = write_change_give,
                                        .meanwhile = others_then_release},
-                        5);
+                        9);
 }
 
 static void a_writer_waits_for_a_writer(void)
@@ -174,7 +174,7 @@ static void a_writer_waits_for_a_writer(void)
                                        .sleepers = "WR",
                                        .victim = write_change_give,
                                        .meanwhile = others_then_release},
-                        5);
+                        9);
 }
 
 static void a_reader_waits_for_a_writer(void)
@@ -184,13 +184,13 @@ static void a_reader_waits_for_a_writer(void)
                                        .sleepers = "WR",
                                        .victim = read_look_give,
                                        .meanwhile = others_then_release},
-                        5);
+                        9);
     run_without_recheck(&(struct plan){.name = "none",
                                        .holders = "W",
                                        .sleepers = "",
                                        .victim = read_look_give,
                                        .meanwhile = others_then_release},
-                        5);
+                        9);
 }
 
 /* By the re-check: a victim that was woken by a death does not tell the
@@ -250,7 +250,7 @@ static void a_writer_gives_up(void)
                                        .sleepers = "RR",
                                        .victim = write_or_give_up,
                                        .meanwhile = others_only},
-                        17);
+                        31);
 }
 
 /* ---- what these must find ---- */

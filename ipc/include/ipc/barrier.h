@@ -22,8 +22,8 @@
  *
  * Threads: any.  Processes: any that see the memory, of one pid namespace.
  * Signals: restart the wait; not for signal handlers.
- * Crash: robust.  A death is noticed by those who wait at once, or by the
- * re-check within 200 ms where the kernel could not tell. */
+ * Crash: robust.  A death is noticed at once by those who came after the dead
+ * one, or within 200 ms by the re-check of the others. */
 #ifndef IPC_BARRIER_H
 #define IPC_BARRIER_H
 
@@ -43,13 +43,14 @@ typedef struct ipc_barrier {
     uint32_t room_;    /* parties, as of the beginning */
     uint32_t parties_; /* parties left */
     uint32_t flags_;
-    uint32_t came_;      /* places given out in this phase */
-    uint32_t reset_;     /* the phase that a reset has begun last */
+    uint32_t came_; /* places given out in this phase */
+    uint32_t padding_;
     uint32_t resetting_; /* a reset is under way */
     char label_[24];
     uint32_t reserved_;
     uint64_t acting_; /* who runs the action */
-    uint64_t more_[3];
+    uint64_t resets_; /* bit n: phase n, modulo 64, was ended by a reset */
+    uint64_t more_[2];
     uint64_t party_[500]; /* who has come, or is enrolled */
 } ipc_barrier;
 
