@@ -38,6 +38,11 @@ struct ipc__owned {
  * is said any more.  The calling thread is registered there. */
 int ipc__check_wait(const struct ipc__owned *object, const uint64_t *word);
 
+/* While set, the calling thread says what it waits for, but is not refused: it
+ * cannot do without. */
+extern __thread bool ipc__check_insists
+    __attribute__((visibility("hidden"), tls_model("initial-exec")));
+
 /* It does not wait any more. */
 void ipc__check_done(void);
 

@@ -14,6 +14,7 @@
 #include <ipc/condition.h>
 
 #include "base/bits.h"
+#include "core/check.h"
 #include "core/error.h"
 #include "sync/line.h"
 #include "sync/object.h"
@@ -86,7 +87,9 @@ static int wait_called_holding(ipc_condition *condition, ipc_lock *lock,
         wait_called(line, place, deadline);
     else
         wait_a_while(deadline);
+    ipc__check_insists = true; /* the lock is held when a wait ends */
     rc = ipc_lock_acquire(lock);
+    ipc__check_insists = false;
     if (place != NULL && !ipc__line_is_mine(place))
         return rc != 0 ? rc
                        : ipc__fail(-EUCLEAN,

@@ -81,6 +81,21 @@ static int take_over(struct waiter *w, uint64_t now)
     return IPC_OWNER_DIED;
 }
 
+/* With the guard: sleep on the life of who stands just before, and not of the
+ * owner, unless nobody does: who stands before will be the owner next, and
+ * nobody wakes up to look whose life it is then. */
+static void watch_who_is_before(struct waiter *w)
+{
+    struct ipc__peer peer;
+    const struct ipc__place *before =
+        w->place == NULL ? NULL : ipc__line_before(w->line, w->place);
+    if (before == NULL)
+        return;
+    ipc__peer_look(before, load_relaxed(&before->owner), false, &peer);
+    if (!peer.dead)
+        w->owner = peer;
+}
+
 /* With the guard: be in line, and have that seen.  -EAGAIN: look again. */
 static int stand_in_line(struct waiter *w, uint64_t now)
 {
@@ -95,6 +110,7 @@ static int stand_in_line(struct waiter *w, uint64_t now)
     if ((now & FUTEX_BIT_WAITERS) == 0 &&
         !cas64_relaxed(&w->lock->word_, now, now | FUTEX_BIT_WAITERS))
         return -EAGAIN;
+    watch_who_is_before(w);
     return -EBUSY;
 }
 

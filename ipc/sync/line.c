@@ -152,6 +152,21 @@ void ipc__line_uncall(struct ipc__place *place)
     store_relaxed(&place->state, (uint32_t)IPC__PLACE_AWAKE);
 }
 
+struct ipc__place *ipc__line_before(struct ipc__line *line,
+                                    const struct ipc__place *place)
+{
+    struct ipc__place *before = NULL;
+    for (uint32_t i = 0; i < used(line); i++) {
+        struct ipc__place *other = &line->places[i];
+        if (load_relaxed(&other->state) == IPC__PLACE_FREE ||
+            (int32_t)(other->ticket - place->ticket) >= 0)
+            continue;
+        if (before == NULL || (int32_t)(other->ticket - before->ticket) > 0)
+            before = other;
+    }
+    return before;
+}
+
 /* ---- calling ---- */
 
 /* Who waits and came first; in *others, whether anybody else waits. */

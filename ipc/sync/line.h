@@ -52,6 +52,10 @@ struct ipc__place *ipc__line_enter(struct ipc__line *line);
  * nobody else would be called in its place. */
 struct ipc__place *ipc__line_first(struct ipc__line *line, bool sure);
 
+/* The one who came just before, called or not; NULL: nobody. */
+struct ipc__place *ipc__line_before(struct ipc__line *line,
+                                    const struct ipc__place *place);
+
 /* Call one who waits; all of them. */
 void ipc__line_call(struct ipc__place *place);
 void ipc__line_call_all(struct ipc__line *line);

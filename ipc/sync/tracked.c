@@ -252,7 +252,8 @@ int ipc_semaphore_transfer(ipc_semaphore *semaphore, int32_t tid, uint32_t n)
     }
     return rc == -EPERM
                ? ipc__fail(rc, "thread %d does not hold %u permits", tid, n)
-               : rc;
+           : rc < 0 ? ipc__semaphore_fail(semaphore, rc, n)
+                    : 0;
 }
 
 int ipc__tracked_value(ipc_semaphore *semaphore, uint32_t *out)

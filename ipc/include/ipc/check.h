@@ -14,6 +14,9 @@
  * Objects that were fini'ed or freed are filled with a pattern, so that their
  * use gives -EUCLEAN instead of finding a free lock.
  *
+ * A writer that waits for several readers waits for one after the other, and a
+ * circle through a reader is found when it is that one's turn.
+ *
  * Seen are circles among threads that share the memory of one family, or that
  * have each other's named locks open.  All who take part must be in check
  * mode.
