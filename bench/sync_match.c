@@ -52,8 +52,14 @@ static int count_cpus(void)
     return CPU_COUNT(&set);
 }
 
-/* Run on the nth CPU from the end of those that may be used. */
-static void pin(size_t nth)
+static void run_on(const cpu_set_t *set)
+{
+    if (sched_setaffinity(0, sizeof *set, set) != 0)
+        err(EXIT_FAILURE, "sched_setaffinity");
+}
+
+/* Run on the nth CPU from the end of those that may be used.  Returns those. */
+static cpu_set_t pin(size_t nth)
 {
     cpu_set_t set;
     cpu_set_t one;
@@ -67,8 +73,8 @@ static void pin(size_t nth)
             break;
         }
     }
-    if (sched_setaffinity(0, sizeof one, &one) != 0)
-        err(EXIT_FAILURE, "sched_setaffinity");
+    run_on(&one);
+    return set;
 }
 
 static void play(const struct players *two, size_t me, uint64_t turns)
@@ -133,14 +139,26 @@ static uint64_t follow_all(const struct players *two, uint64_t done)
     return sync_calls() - calls;
 }
 
+/* Before the peer's first call, as it may look at what CPUs there are.  Left
+ * to the kernel the two begin apart, or it would be chance how a short match
+ * goes. */
+static void place(const struct players *two, size_t index)
+{
+    cpu_set_t set;
+
+    if (two->shape->placement == SYNC_TOGETHER)
+        return;
+    set = pin(index);
+    if (two->shape->placement == SYNC_ANYWHERE && !two->peer->apart)
+        run_on(&set);
+}
+
 static void player(void *arg, size_t index)
 {
     const struct players *two = arg;
     struct match *match = two->match;
 
-    /* Before the peer's first call, as it may look at what CPUs there are. */
-    if (two->peer->apart || two->shape->placement == SYNC_APART)
-        pin(index);
+    place(two, index);
     play(two, index, 1); /* first use may set something up */
     if (two->shape->calls && !sync_calls_start())
         match->uncounted = true;
@@ -170,7 +188,7 @@ void sync_match_run(const struct bench_case *c)
     if (shape->placement != SYNC_TOGETHER && count_cpus() < 2)
         bench_skip();
     if (shape->placement == SYNC_TOGETHER)
-        pin(0);
+        (void)pin(0);
     two.object = peer->make(0);
     bench_team_start(&team, 2, player, &two);
     bench_team_join(&team);

@@ -42,7 +42,7 @@ static void say(struct game *game, bool letters, const char *text)
 
 static int numbers(void *arg)
 {
-    char text[16];
+    char text[24];
 
     for (int i = 1; i <= 52; i += 2) {
         snprintf(text, sizeof text, "%d%d", i, i + 1);

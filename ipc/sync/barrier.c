@@ -48,8 +48,9 @@
 
 #define NOUN "barrier"
 
-/* Whose life words one who waits sleeps on: it is enough that one of those who
- * live notices a death, and that one tells all. */
+/* Whose life words one who waits sleeps on, and whom it looks at again: the
+ * next ones after its own place.  So everybody is watched by somebody, and
+ * whoever notices a death tells all. */
 #define WATCHED 8
 
 /* phase_ */
@@ -395,7 +396,7 @@ static uint32_t prepare_sleep(struct party *p,
     const uint32_t place =
         p->word == NULL ? 0 : (uint32_t)(p->word - barrier->party_);
     const uint32_t lives =
-        look_around(barrier, place, p->thorough, p->thorough, words + 1);
+        look_around(barrier, place, false, p->thorough, words + 1);
     if (is_settled(p) || load_relaxed(&barrier->parties_) != parties)
         return 0;
     uint32_t phase = load_relaxed(&barrier->phase_);

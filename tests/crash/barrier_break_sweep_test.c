@@ -158,7 +158,7 @@ static void one_resets(void)
 {
     struct sweep sweep = {
         .prepare = let_both_in_first, .victim = reset_it, .oracle = oracle};
-    run("reset", &sweep, 1);
+    run("reset", &sweep, 17);
 }
 
 static void one_enrolls(void)

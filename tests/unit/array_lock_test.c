@@ -401,7 +401,7 @@ static void get_in_child(void *arg)
 static void a_child_does_not_hold_what_its_parent_holds(void)
 {
     struct scene *scene = new_scene(new_array(IPC_ELEMENT_INT32, 5, 0));
-    struct role child;
+    struct role child = {0};
     int rc;
     IPC_WITH_RLOCK(ipc_array_lock(scene->array), rc) {
         start_sleeper(&child, get_in_child, scene);

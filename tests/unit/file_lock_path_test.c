@@ -440,7 +440,7 @@ static void many_files(void)
         MANY = 50
     };
     ipc_file_lock *locks[MANY];
-    char name[16];
+    char name[24];
     for (int i = 0; i < MANY; i++) {
         (void)snprintf(name, sizeof name, "lock-%d", i);
         locks[i] = open_lock(name);

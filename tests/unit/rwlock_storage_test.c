@@ -121,6 +121,20 @@ static void fini_and_free_refuse_what_is_held(void)
     expect_rc(ipc_rwlock_close(&local), -EINVAL);
 }
 
+/* It has written nothing: there is no news to lose. */
+static void who_died_waiting_to_write_holds_nothing(void)
+{
+    struct actor doomed;
+    ipc_rwlock *rwlock = new_rwlock(NULL);
+    actor_start(&doomed);
+    expect_rc(ipc_rwlock_acquire_read(rwlock), 0);
+    actor_tell(&doomed, write_it, rwlock);
+    actor_waits(&doomed);
+    actor_kill(&doomed);
+    expect_rc(ipc_rwlock_release(rwlock), 0);
+    expect_rc(ipc_rwlock_free(rwlock), 0);
+}
+
 struct newer_options {
     ipc_rwlock_options known;
     uint64_t unknown;
@@ -262,6 +276,7 @@ static const struct test_case cases[] = {
     TEST_CASE(a_garbage_writer_that_is_dead_is_recovered),
     TEST_CASE(init_keeps_a_label_of_23_bytes),
     TEST_CASE(fini_and_free_refuse_what_is_held),
+    TEST_CASE(who_died_waiting_to_write_holds_nothing),
     TEST_CASE(options_are_checked),
     TEST_CASE(a_name_makes_it_one_for_all),
     TEST_CASE(the_news_of_a_named_one_is_kept),
