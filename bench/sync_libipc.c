@@ -184,7 +184,7 @@ struct box {
     size_t turn;
 };
 
-static int condition_turn(struct box *box, size_t me)
+static int take_turn(struct box *box, size_t me)
 {
     if (ipc_lock_acquire(&box->lock) != 0)
         return -1;
@@ -193,12 +193,27 @@ static int condition_turn(struct box *box, size_t me)
             return -1;
     }
     box->turn = 1 - me;
-    if (ipc_condition_notify(&box->passed, 1) != 0)
+    return 0;
+}
+
+static int condition_turn(struct box *box, size_t me)
+{
+    if (take_turn(box, me) != 0 || ipc_condition_notify(&box->passed, 1) != 0)
         return -1;
     return ipc_lock_release(&box->lock);
 }
 
 SYNC_MATCH_LOOPS(condition, condition_turn)
+
+/* Who is woken finds the lock free. */
+static int unlocked_turn(struct box *box, size_t me)
+{
+    if (take_turn(box, me) != 0 || ipc_lock_release(&box->lock) != 0)
+        return -1;
+    return ipc_condition_notify(&box->passed, 1);
+}
+
+SYNC_MATCH_LOOPS(unlocked, unlocked_turn)
 
 static void *condition_make(uint32_t n)
 {
@@ -218,6 +233,8 @@ static void condition_drop(void *box)
 static const struct sync_match conditions[] = {
     {"libipc", false, condition_make, condition_drop, condition_turns,
      condition_follow},
+    {"libipc-notify-unlocked", false, condition_make, condition_drop,
+     unlocked_turns, unlocked_follow},
     {0},
 };
 

@@ -167,7 +167,7 @@ struct box {
     size_t turn;
 };
 
-static int condition_turn(struct box *box, size_t me)
+static int take_turn(struct box *box, size_t me)
 {
     if (pthread_mutex_lock(&box->mutex) != 0)
         return -1;
@@ -176,12 +176,27 @@ static int condition_turn(struct box *box, size_t me)
             return -1;
     }
     box->turn = 1 - me;
-    if (pthread_cond_signal(&box->passed) != 0)
+    return 0;
+}
+
+static int condition_turn(struct box *box, size_t me)
+{
+    if (take_turn(box, me) != 0 || pthread_cond_signal(&box->passed) != 0)
         return -1;
     return pthread_mutex_unlock(&box->mutex);
 }
 
 SYNC_MATCH_LOOPS(condition, condition_turn)
+
+/* Who is woken finds the mutex free. */
+static int unlocked_turn(struct box *box, size_t me)
+{
+    if (take_turn(box, me) != 0 || pthread_mutex_unlock(&box->mutex) != 0)
+        return -1;
+    return pthread_cond_signal(&box->passed);
+}
+
+SYNC_MATCH_LOOPS(unlocked, unlocked_turn)
 
 static void *box_make(int robust)
 {
@@ -223,6 +238,8 @@ static const struct sync_match conditions[] = {
      condition_follow},
     {"pthread-robust", false, robust_box_make, box_drop, condition_turns,
      condition_follow},
+    {"pthread-notify-unlocked", false, plain_box_make, box_drop, unlocked_turns,
+     unlocked_follow},
     {0},
 };
 

@@ -1,6 +1,6 @@
 #include "core/waiting.h"
 
-#include <errno.h>
+#include <limits.h>
 #include <sched.h>
 
 #include "base/atomic.h"
@@ -26,6 +26,16 @@ static bool is_due(struct ipc__pace *pace)
     return true;
 }
 
+/* The kernel tells one sleeper of a death, and that may be one whom the first
+ * word has woken already: it will not look at that life word again, so it
+ * tells the others. */
+static void pass_news_on(const struct ipc__futex *words, uint32_t count)
+{
+    for (uint32_t i = 1; i < count; i++)
+        if (unlikely(load_relaxed(words[i].word) != words[i].expected))
+            ipc__futex_wake(words[i].word, INT_MAX);
+}
+
 bool ipc__sleep(struct ipc__pace *pace, const uint32_t *word, uint32_t value,
                 const uint32_t *life, uint32_t life_value,
                 ipc_deadline deadline)
@@ -36,6 +46,7 @@ bool ipc__sleep(struct ipc__pace *pace, const uint32_t *word, uint32_t value,
     } else {
         const struct ipc__futex words[] = {{word, value}, {life, life_value}};
         (void)ipc__futex_wait_many(words, array_length(words), until);
+        pass_news_on(words, array_length(words));
     }
     return is_due(pace);
 }
@@ -44,6 +55,7 @@ bool ipc__sleep_many(struct ipc__pace *pace, const struct ipc__futex *words,
                      uint32_t count, ipc_deadline deadline)
 {
     (void)ipc__futex_wait_many(words, count, next_look(pace, deadline));
+    pass_news_on(words, count);
     return is_due(pace);
 }
 

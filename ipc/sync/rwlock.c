@@ -644,10 +644,22 @@ static int finish(void *object)
     return ipc_rwlock_fini(object);
 }
 
+/* Who died before it wrote anything is none. */
+static bool has_writer(const ipc_rwlock *rwlock, uint64_t word)
+{
+    struct ipc__peer writer;
+    if ((uint32_t)word == 0 || (uint32_t)word == IPC__GIVEN_UP)
+        return false;
+    if (!ipc__owner_is_possible(word) || load_relaxed(&rwlock->writing_) != 0)
+        return true;
+    ipc__peer_look(rwlock, word, true, &writer);
+    return !writer.dead;
+}
+
 int ipc_rwlock_fini(ipc_rwlock *rwlock)
 {
     const uint64_t word = load_relaxed(&rwlock->word_);
-    if ((uint32_t)word != 0 && (uint32_t)word != IPC__GIVEN_UP)
+    if (has_writer(rwlock, word))
         return fail_held(rwlock, -EBUSY, word, "is writing, or waits to");
     if (ipc_rwlock_readers(rwlock) != 0)
         return fail_with(rwlock, -EBUSY, "is held for reading");

@@ -112,9 +112,9 @@ struct sweep {
 void sweep_run(const struct sweep *sweep, struct sweep_result *result);
 
 /* The double fault: for every i kill the victim at i, then for every j kill
- * the recoverer at j, then ask the oracle.  All pairs with IPC_TEST_SCALE > 1;
- * otherwise every i with every s-th j, beginning elsewhere for each i, so that
- * about SWEEP2_PAIRS pairs are tried. */
+ * the recoverer at j, then ask the oracle.  Every i with every s-th j, beginning
+ * elsewhere for each i, so that about SWEEP2_PAIRS pairs times IPC_TEST_SCALE
+ * are tried. */
 void sweep2_run(const struct sweep *sweep, struct sweep_result *result);
 
 enum {

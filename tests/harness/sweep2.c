@@ -53,12 +53,10 @@ static void record_second(struct pairs *pairs)
  * in the middle. */
 static long choose_stride(struct pairs *pairs)
 {
-    if (test_scale() > 1)
-        return 1;
     pairs->i = pairs->first.trace->count / 2 + 1;
     record_second(pairs);
     const long all = pairs->first.trace->count * pairs->second.trace->count;
-    return 1 + all / SWEEP2_PAIRS;
+    return 1 + all / (SWEEP2_PAIRS * test_scale());
 }
 
 void sweep2_run(const struct sweep *sweep, struct sweep_result *result)
