@@ -1,16 +1,17 @@
 /* Check mode: the graph of who waits for whom.
  *
  * State
- *   slot.waits_for   in every region where a thread has a slot: the object it
- *                    sleeps on, 0 for none.  Written by that thread, in check
+ *   slot.waits_for, waits_region   in every region where a thread has a slot:
+ *                    the object it sleeps on; waits_for is 0 for none.  Written by that thread, in check
  *                    mode only; read by anybody
  *
- * An object is named by a number that means the same in all processes: 8 bits
- * of its region's id, which of its words it is, and the offset there; or 0 and
- * its address, for private memory, which only threads of the same process
- * understand.  From the object follows its owner (the word says), from the owner what that one waits for
- * (one of its slots says), and so on.  A circle is one that leads back to the
- * caller.
+ * An object is named by the id of its region and a number: its offset there,
+ * and which of its words it is.  Private memory has no region, and addresses
+ * there mean something to the threads of one process only; they may be
+ * unmapped when somebody looks, so the kernel is asked to read them.  From the
+ * object follows its owner (the word says), from the owner what that one waits
+ * for (one of its slots says), and so on.  A circle is one that leads back to
+ * the caller.
  *
  * Order
  *   [wait→look]  each thread writes what it waits for before it looks, with
@@ -27,6 +28,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "core/error.h"
@@ -37,6 +39,7 @@
 #define UNKNOWN 2u
 
 uint32_t ipc__check_mode = UNKNOWN;
+uint32_t ipc__check_mode_used;
 
 /* ---- on and off ---- */
 
@@ -64,22 +67,21 @@ bool ipc_check_is_enabled(void)
 
 #define OFFSET_MASK (((uint64_t)1 << 48) - 1)
 #define WORD_SHIFT  48 /* how many words after its head, 8 bits */
-#define TAG_SHIFT   56
+#define NUMBER      ((uint64_t)1 << 63) /* so that none is 0 */
 
-/* Not 0. */
-static uint64_t tag_of(const struct ipc__region *region)
-{
-    return (region->facts.id | 1) << TAG_SHIFT;
-}
-
-static uint64_t number_of(const struct ipc__owned *object, const uint64_t *word)
+static struct ipc__wait wait_for(const struct ipc__owned *object,
+                                 const uint64_t *word)
 {
     const struct ipc__region *region = ipc__region_find(object, NULL, NULL);
     const uint64_t base = (uint64_t)(uintptr_t)region;
-    const uint64_t tag = region != NULL ? tag_of(region) : 0;
     const uint64_t index = (uint64_t)(word - &object->word) & 0xff;
-    return tag | index << WORD_SHIFT |
-           (((uint64_t)(uintptr_t)object - base) & OFFSET_MASK);
+    const struct ipc__wait wait = {
+        .number = NUMBER | index << WORD_SHIFT |
+                  (((uint64_t)(uintptr_t)object - base) & OFFSET_MASK),
+        .region = region != NULL ? region->facts.id : 0,
+        .pid = ipc__self.pid,
+    };
+    return wait;
 }
 
 static uint32_t word_index(uint64_t number)
@@ -87,86 +89,119 @@ static uint32_t word_index(uint64_t number)
     return (uint32_t)(number >> WORD_SHIFT) & 0xff;
 }
 
-/* What is read of an object while it is sure to be mapped. */
+/* What is read of an object. */
 struct object {
-    uint64_t number;
+    struct ipc__wait wait;
     const void *address; /* NULL: this process does not see it */
     uint64_t word;
     char label[24];
 };
 
-static void read_object(struct object *object, const void *address)
+/* owned is it, or a copy of its head; word is its word or a copy. */
+static void note_object(struct object *object, const void *address,
+                        const struct ipc__owned *owned, uint64_t word)
 {
-    const struct ipc__owned *owned = address;
-    const uint32_t index = word_index(object->number);
     object->address = address;
-    object->word = load_acquire(&owned->word + index);
-    if (index != 0) /* a reader's: how often it reads is in there too */
+    object->word = word;
+    if (word_index(object->wait.number) != 0)
+        /* A reader's: how often it reads is in there too. */
         object->word &= ~(uint64_t)IPC__OWNER_SPARE;
     memcpy(object->label, owned->label, sizeof object->label);
     object->label[sizeof object->label - 1] = '\0';
 }
 
+static void read_object(struct object *object, const void *address)
+{
+    const struct ipc__owned *owned = address;
+    note_object(object, address, owned,
+                load_acquire(&owned->word + word_index(object->wait.number)));
+}
+
 static bool read_if_here(struct ipc__region *region, void *arg)
 {
     struct object *object = arg;
-    const uint64_t offset = object->number & OFFSET_MASK;
+    const uint64_t offset = object->wait.number & OFFSET_MASK;
     const uint64_t end =
         offset + sizeof(struct ipc__owned) +
-        (uint64_t)word_index(object->number) * sizeof(uint64_t);
-    if (tag_of(region) >> TAG_SHIFT != object->number >> TAG_SHIFT ||
-        end > ipc__region_mapped_size(region))
+        (uint64_t)word_index(object->wait.number) * sizeof(uint64_t);
+    if (region->facts.id != object->wait.region ||
+        end > ipc__region_mapped_size(region) || offset % 8 != 0)
         return false;
     read_object(object, (char *)region + offset);
     return true;
 }
 
-/* The object with that number.  pid is the process of who named it. */
-static struct object find_object(uint64_t number, int32_t pid)
+/* Copy memory of this process that may not be there.  Also -1 where a filter
+ * forbids it: then circles through private memory are not seen. */
+static bool copy_private(void *out, uintptr_t address, size_t size)
 {
-    struct object object = {.number = number};
-    if (number >> TAG_SHIFT != 0)
+    struct iovec to = {out, size};
+    struct iovec from = {(void *)address, size};
+    return process_vm_readv(getpid(), &to, 1, &from, 1, 0) == (ssize_t)size;
+}
+
+static void read_private(struct object *object)
+{
+    const uintptr_t address = object->wait.number & OFFSET_MASK;
+    const uintptr_t at =
+        address + (uintptr_t)word_index(object->wait.number) * 8;
+    struct ipc__owned owned;
+    uint64_t word;
+    if (object->wait.pid == getpid() &&
+        copy_private(&owned, address, sizeof owned) &&
+        copy_private(&word, at, sizeof word))
+        note_object(object, (const void *)address, &owned, word);
+}
+
+static struct object find_object(const struct ipc__wait *wait)
+{
+    struct object object = {.wait = *wait};
+    if (wait->region != 0)
         ipc__region_each(read_if_here, &object);
-    else if (pid == getpid())
-        read_object(&object, (const void *)(uintptr_t)(number & OFFSET_MASK));
+    else
+        read_private(&object);
     return object;
 }
 
 /* ---- what a thread says and what it finds ---- */
 
-struct words {
+struct question {
     uint64_t owner;
-    uint64_t waits_for; /* 0: nothing, or nobody knows */
-    int32_t pid;
+    struct ipc__wait answer;
 };
 
 static bool say(struct ipc__region *region, void *arg)
 {
-    ipc__peer_say(region, *(const uint64_t *)arg);
+    ipc__peer_say(region, arg);
     return false;
 }
 
 static bool ask(struct ipc__region *region, void *arg)
 {
-    struct words *words = arg;
-    return ipc__peer_ask(region, words->owner, &words->waits_for, &words->pid);
+    struct question *question = arg;
+    return ipc__peer_ask(region, question->owner, &question->answer);
 }
 
-static void tell(uint64_t number)
+/* Whether this thread has said that it waits. */
+static __thread bool has_said;
+
+static void tell(struct ipc__wait wait)
 {
-    ipc__region_each(say, &number);
+    has_said = wait.number != 0;
+    ipc__region_each(say, &wait);
     full_barrier(); /* [wait→look] */
 }
 
-void ipc__check_done(void)
+void ipc__check_forget(void)
 {
-    tell(0);
+    if (has_said)
+        tell((struct ipc__wait){.number = 0});
 }
 
 /* ---- the circle ---- */
 
 #define CIRCLE_MAX 64
-#define LINE_BYTES 256
+#define LINE_BYTES 1000
 
 /* Add to a line of which used bytes are written.  Returns how many are then. */
 __attribute__((format(printf, 3, 4))) static size_t
@@ -201,7 +236,7 @@ static size_t append_step(char line[LINE_BYTES], size_t used,
 static bool find_circle(const struct ipc__owned *first, const uint64_t *word,
                         char line[LINE_BYTES], int *length)
 {
-    struct object object = {.number = number_of(first, word)};
+    struct object object = {.wait = wait_for(first, word)};
     size_t used = append(line, 0, "deadlock: pid %d ", (int)ipc__self.pid);
     read_object(&object, first);
     for (int steps = 0; steps < CIRCLE_MAX; steps++) {
@@ -212,11 +247,11 @@ static bool find_circle(const struct ipc__owned *first, const uint64_t *word,
         *length = steps;
         if (owner == ipc__self.id)
             return steps > 0;
-        struct words next = {.owner = owner};
+        struct question next = {.owner = owner};
         ipc__region_each(ask, &next);
-        if (next.waits_for == 0)
+        if (next.answer.number == 0)
             return false;
-        object = find_object(next.waits_for, next.pid);
+        object = find_object(&next.answer);
         if (object.address == NULL)
             return false;
         used = append(line, used, ", which ");
@@ -228,8 +263,9 @@ __thread bool ipc__check_insists;
 
 int ipc__check_wait(const struct ipc__owned *object, const uint64_t *word)
 {
+    store_relaxed(&ipc__check_mode_used, 1);
     char line[LINE_BYTES];
-    tell(number_of(object, word));
+    tell(wait_for(object, word));
     if (ipc__check_insists)
         return 0;
     /* While we looked, somebody in it may have gone on.  But who waits for
@@ -239,6 +275,6 @@ int ipc__check_wait(const struct ipc__owned *object, const uint64_t *word)
     for (int i = 0; i <= steps; i++)
         if (!find_circle(object, word, line, &steps))
             return 0;
-    tell(0);
+    ipc__check_forget();
     return ipc__fail(-EDEADLK, "%s", line);
 }

@@ -17,6 +17,9 @@
 /* Is it on?  0: no; 1: yes; 2: nobody has looked at the environment yet. */
 extern uint32_t ipc__check_mode __attribute__((visibility("hidden")));
 
+/* Was it ever on? */
+extern uint32_t ipc__check_mode_used __attribute__((visibility("hidden")));
+
 bool ipc__check_begin(void);
 
 static inline bool ipc__checking(void)
@@ -44,6 +47,14 @@ extern __thread bool ipc__check_insists
     __attribute__((visibility("hidden"), tls_model("initial-exec")));
 
 /* It does not wait any more. */
-void ipc__check_done(void);
+void ipc__check_forget(void);
+
+/* After any wait that may have been in check mode, whether it is on or not
+ * now. */
+static inline void ipc__check_done(void)
+{
+    if (unlikely(load_relaxed(&ipc__check_mode_used) != 0))
+        ipc__check_forget();
+}
 
 #endif

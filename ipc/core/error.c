@@ -7,7 +7,7 @@
 
 #include <ipc/version.h>
 
-static __thread char detail[256];
+static __thread char detail[1024];
 
 void ipc__set_detail(const char *format, ...)
 {

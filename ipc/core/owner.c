@@ -149,8 +149,7 @@ int ipc__owner_acquire(uint64_t *word, int64_t *since, ipc_deadline deadline,
                               .spun = deadline == IPC_TIME_NOW};
     ipc__pending_set(word);
     const int rc = acquire(&attempt, seen);
-    if (since != NULL && ipc__checking())
-        ipc__check_done();
+    ipc__check_done();
     return rc;
 }
 

@@ -187,8 +187,7 @@ static void write_name(struct ipc__slot *slot)
         store_relaxed(&slot->name[i], name.words[i]);
 }
 
-static void read_name(const struct ipc__slot *slot,
-                      char out[sizeof(slot->name)])
+static void read_name(const struct ipc__slot *slot, char out[24])
 {
     for (size_t i = 0; i < array_length(slot->name); i++) {
         const uint64_t word = load_relaxed(&slot->name[i]);
@@ -397,23 +396,27 @@ void ipc__peer_describe(const void *address, uint64_t owner, int32_t *pid,
     }
 }
 
-void ipc__peer_say(struct ipc__region *region, uint64_t waits_for)
+void ipc__peer_say(struct ipc__region *region, const struct ipc__wait *wait)
 {
     struct ipc__slot *slot = find_slot(region, ipc__self.id);
-    if (slot != NULL)
-        store_release(&slot->waits_for, waits_for);
+    if (slot == NULL)
+        return;
+    store_release(&slot->waits_for, 0); /* who reads meanwhile sees none */
+    store_release(&slot->waits_region, wait->region);
+    store_release(&slot->waits_for, wait->number);
 }
 
 bool ipc__peer_ask(struct ipc__region *region, uint64_t owner,
-                   uint64_t *waits_for, int32_t *pid)
+                   struct ipc__wait *out)
 {
     const struct ipc__slot *slot = find_slot(region, owner);
     if (slot == NULL ||
         load_acquire(&slot->life) != (TID(owner) | FUTEX_BIT_WAITERS))
         return false;
-    *pid = load_relaxed(&slot->pid);
-    *waits_for = load_acquire(&slot->waits_for);
-    return *waits_for != 0;
+    out->pid = load_relaxed(&slot->pid);
+    out->number = load_acquire(&slot->waits_for);
+    out->region = load_acquire(&slot->waits_region);
+    return out->number != 0 && load_acquire(&slot->waits_for) == out->number;
 }
 
 uint32_t ipc__peer_count(const struct ipc__region *region)

@@ -87,12 +87,19 @@ void ipc__peer_look(const void *address, uint64_t owner, bool thorough,
 void ipc__peer_describe(const void *address, uint64_t owner, int32_t *pid,
                         char name[24]);
 
-/* Check mode: have the calling thread's slot in the region, if it has one, say
- * what it waits for; and ask what an owner waits for: true if it has a slot
- * there, lives, and says so. */
-void ipc__peer_say(struct ipc__region *region, uint64_t waits_for);
+/* What a thread waits for, in check mode; see check.c. */
+struct ipc__wait {
+    uint64_t number; /* 0: nothing */
+    uint64_t region;
+    int32_t pid; /* of the thread */
+};
+
+/* Have the calling thread's slot in the region, if it has one, say what it
+ * waits for; and ask what an owner waits for: true if it has a slot there,
+ * lives, and says so. */
+void ipc__peer_say(struct ipc__region *region, const struct ipc__wait *wait);
 bool ipc__peer_ask(struct ipc__region *region, uint64_t owner,
-                   uint64_t *waits_for, int32_t *pid);
+                   struct ipc__wait *out);
 
 /* Threads in the region's table that live. */
 uint32_t ipc__peer_count(const struct ipc__region *region);

@@ -29,7 +29,8 @@ struct ipc__slot {
     uint64_t waits_for; /* in check mode, by the claimer; see check.c */
     void *prev;         /* the kernel's robust list, as glibc lays it out: */
     void *next;         /* its links lie at 24 and 32 behind the futex word */
-    uint64_t name[3];   /* its short name when it came, for messages */
+    uint64_t name[2];   /* its short name when it came, for messages */
+    uint64_t waits_region; /* the region of what it waits for; its id */
 };
 
 enum ipc__region_kind {

@@ -87,9 +87,9 @@ int ipc_event_set(ipc_event *event)
 int ipc_event_clear(ipc_event *event)
 {
     uint32_t word = load_relaxed(&event->word_);
+    if ((word & FOREIGN) != 0)
+        return fail_event(event, -EUCLEAN);
     while ((word & SET) != 0) {
-        if ((word & FOREIGN) != 0)
-            return fail_event(event, -EUCLEAN);
         /* All who slept were woken when it was set. */
         if (cas32_acquire(&event->word_, word,
                           ((word & COUNT) + CLEARED) & COUNT))

@@ -299,8 +299,7 @@ static SLOW_PATH int read_slow(ipc_rwlock *rwlock, ipc_deadline deadline)
         return rc;
     const bool again = my_place(rwlock) != NULL;
     rc = acquire_read(&w);
-    if (ipc__checking())
-        ipc__check_done();
+    ipc__check_done();
     if (rc < 0)
         return fail_acquire(rwlock, rc, w.seen, "is writing, or waits to");
     if (!again)
@@ -437,8 +436,7 @@ static SLOW_PATH int write_slow(ipc_rwlock *rwlock, ipc_deadline deadline,
     store_relaxed(&rwlock->since_ns_, 0);
     barrier_after_cas();
     const int waited = wait_for_readers(&w);
-    if (ipc__checking())
-        ipc__check_done();
+    ipc__check_done();
     if (waited != 0) {
         withdraw(rwlock, rc == IPC_OWNER_DIED);
         return fail_acquire(rwlock, waited, w.seen, "is reading");

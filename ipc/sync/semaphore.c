@@ -94,8 +94,16 @@ int ipc__semaphore_fail(ipc_semaphore *semaphore, int error, uint32_t n)
     }
 }
 
-/* Could we have made this? */
-static bool is_semaphore(const ipc_semaphore *semaphore)
+/* What lies behind the semaphore is believed only with the right seal. */
+static uint64_t seal_of(const ipc_semaphore *semaphore)
+{
+    const uint64_t sizes =
+        (uint64_t)semaphore->bound_ << 32 | semaphore->holders_;
+    return (sizes ^ semaphore->flags_ ^ UINT64_C(0x6970632d73656d61)) *
+           UINT64_C(0x9e3779b97f4a7c15);
+}
+
+bool ipc__is_semaphore(const ipc_semaphore *semaphore)
 {
     const uint32_t flags = load_relaxed(&semaphore->flags_);
     const uint32_t bound = load_relaxed(&semaphore->bound_);
@@ -103,7 +111,8 @@ static bool is_semaphore(const ipc_semaphore *semaphore)
     return load_relaxed(&semaphore->word_) < SEMAPHORE_LIMIT &&
            (flags & ~(SPECIAL | IPC_SEMAPHORE_BOUNDED)) == 0 &&
            bound <= (tracked ? IPC_SEMAPHORE_TRACKED_MAX : IPC_SEMAPHORE_MAX) &&
-           semaphore->holders_ == (tracked ? bound : 0);
+           semaphore->holders_ == (tracked ? bound : 0) &&
+           ((flags & SPECIAL) == 0 || semaphore->seal_ == seal_of(semaphore));
 }
 
 /* ---- acquire ---- */
@@ -184,7 +193,7 @@ static int acquire_fair(ipc_semaphore *semaphore, uint32_t n,
 static SLOW_PATH int acquire_slow(ipc_semaphore *semaphore, uint32_t n,
                                   ipc_deadline deadline)
 {
-    if (!is_semaphore(semaphore))
+    if (!ipc__is_semaphore(semaphore))
         return ipc__semaphore_fail(semaphore, -EUCLEAN, n);
     if (n == 0)
         return 0;
@@ -300,7 +309,7 @@ static int release_plain(ipc_semaphore *semaphore, uint32_t n)
 
 static SLOW_PATH int release_slow(ipc_semaphore *semaphore, uint32_t n)
 {
-    if (!is_semaphore(semaphore))
+    if (!ipc__is_semaphore(semaphore))
         return ipc__semaphore_fail(semaphore, -EUCLEAN, n);
     if (n == 0)
         return 0;
@@ -336,7 +345,7 @@ int ipc_semaphore_release_many(ipc_semaphore *semaphore, uint32_t n)
 uint32_t ipc_semaphore_value(ipc_semaphore *semaphore)
 {
     uint32_t value;
-    if (!is_semaphore(semaphore))
+    if (!ipc__is_semaphore(semaphore))
         return 0;
     if (ipc__is_tracked(semaphore) &&
         ipc__tracked_value(semaphore, &value) == 0)
@@ -381,6 +390,7 @@ static int prepare(ipc_semaphore *made, struct ipc__room *room, uint32_t value,
     made->bound_ = tracked || bounded ? value : 0;
     made->flags_ = given.flags;
     made->holders_ = tracked ? value : 0;
+    made->seal_ = seal_of(made);
     ipc__object_label(made->label_, given.label);
     return 0;
 }
@@ -388,7 +398,7 @@ static int prepare(ipc_semaphore *made, struct ipc__room *room, uint32_t value,
 static size_t bytes_of(const void *object)
 {
     const ipc_semaphore *semaphore = object;
-    return is_semaphore(semaphore)
+    return ipc__is_semaphore(semaphore)
                ? ipc_semaphore_bytes(semaphore->holders_, semaphore->flags_)
                : SIZE_MAX;
 }
@@ -424,7 +434,8 @@ static bool has_sleepers(ipc_semaphore *semaphore)
 int ipc_semaphore_fini(ipc_semaphore *semaphore)
 {
     char name[IPC__NAME_BYTES];
-    if (!is_semaphore(semaphore))
+    const size_t bytes = bytes_of(semaphore);
+    if (bytes == SIZE_MAX)
         return ipc__semaphore_fail(semaphore, -EUCLEAN, 0);
     ipc__object_name(NOUN, semaphore->label_, semaphore, name);
     const uint32_t held =
@@ -433,7 +444,7 @@ int ipc_semaphore_fini(ipc_semaphore *semaphore)
         return ipc__fail(-EBUSY, "%s: %u permits are held", name, held);
     if (has_sleepers(semaphore))
         return ipc__fail(-EBUSY, "somebody waits for %s", name);
-    ipc__object_wipe(semaphore, bytes_of(semaphore));
+    ipc__object_wipe(semaphore, bytes);
     return 0;
 }
 

@@ -56,6 +56,9 @@ ipc__semaphore_holders(ipc_semaphore *semaphore)
     return (struct ipc__holder *)(void *)behind;
 }
 
+/* Could we have made this? */
+bool ipc__is_semaphore(const ipc_semaphore *semaphore);
+
 /* Fail with what is the matter with it. */
 int ipc__semaphore_fail(ipc_semaphore *semaphore, int error, uint32_t n);
 

@@ -243,6 +243,10 @@ static int move(ipc_semaphore *semaphore, int32_t tid, uint32_t n)
 
 int ipc_semaphore_transfer(ipc_semaphore *semaphore, int32_t tid, uint32_t n)
 {
+    if (!ipc__is_semaphore(semaphore))
+        return ipc__semaphore_fail(semaphore, -EUCLEAN, n);
+    if (!ipc__is_semaphore(semaphore))
+        return ipc__semaphore_fail(semaphore, -EUCLEAN, n);
     if (!ipc__is_tracked(semaphore))
         return ipc__fail(-ENOTSUP, "the semaphore is not tracked");
     int rc = lock(semaphore);
@@ -279,7 +283,8 @@ uint32_t ipc__tracked_held(ipc_semaphore *semaphore)
 
 uint32_t ipc_semaphore_held(ipc_semaphore *semaphore)
 {
-    if (!ipc__is_tracked(semaphore) || lock(semaphore) != 0)
+    if (!ipc__is_semaphore(semaphore) || !ipc__is_tracked(semaphore) ||
+        lock(semaphore) != 0)
         return 0;
     const struct ipc__holder *place = find_place(semaphore, ipc__self.id);
     const uint32_t held = place == NULL ? 0 : load_relaxed(&place->held);

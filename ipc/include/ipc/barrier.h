@@ -19,6 +19,7 @@
  *
  * IPC_BARRIER_SHRINK: a death makes the barrier smaller by one party instead
  * of breaking it, and lets the others through if they are complete now.
+ * (The place that the dead one had in its phase is then nobody's.)
  *
  * Threads: any.  Processes: any that see the memory, of one pid namespace.
  * Signals: restart the wait; not for signal handlers.
@@ -127,6 +128,7 @@ IPC_API int ipc_barrier_abort(ipc_barrier *barrier) IPC_NONNULL(1);
 /* Make it whole and empty.  Those who wait get -ECANCELED. */
 IPC_API int ipc_barrier_reset(ipc_barrier *barrier) IPC_NONNULL(1);
 
+/* As of what has been noticed: see Crash, above. */
 IPC_API bool ipc_barrier_is_broken(ipc_barrier *barrier) IPC_NONNULL(1);
 
 /* How many have come in this phase; how many it takes. */

@@ -20,8 +20,8 @@
  *
  * A reader that dies is no longer counted.  A writer that dies while it holds
  * the lock leaves data in need of repair: readers get -EOWNERDEAD until
- * somebody has acquired it for writing, which returns IPC_OWNER_DIED, and has
- * called ipc_rwlock_consistent().  Released without that it is given up:
+ * somebody acquires it for writing, which returns IPC_OWNER_DIED; they wait
+ * while he repairs and calls ipc_rwlock_consistent().  Released without that it is given up:
  * -ENOTRECOVERABLE for everybody until ipc_rwlock_reset().  (POSIX: an
  * rwlock with a dead holder waits for ever.)
  *

@@ -63,7 +63,8 @@ typedef struct ipc_semaphore {
     uint32_t flags_;   /* IPC_SEMAPHORE_... */
     uint32_t holders_; /* places behind for holders of permits */
     char label_[24];   /* for error details; may be empty */
-    uint64_t reserved_[10];
+    uint64_t seal_;    /* of what does not change, if there is more behind */
+    uint64_t reserved_[9];
 } __attribute__((aligned(8))) ipc_semaphore;
 
 typedef struct ipc_semaphore_options {
