@@ -145,8 +145,8 @@ static void read_private(struct object *object)
     const uintptr_t address = object->wait.number & OFFSET_MASK;
     const uintptr_t at =
         address + (uintptr_t)word_index(object->wait.number) * 8;
-    struct ipc__owned owned;
-    uint64_t word;
+    struct ipc__owned owned = {.word = 0};
+    uint64_t word = 0;
     if (object->wait.pid == getpid() &&
         copy_private(&owned, address, sizeof owned) &&
         copy_private(&word, at, sizeof word))
