@@ -108,7 +108,7 @@ static void identify(struct ipc__region *family)
     ipc__self.pid = getpid();
     ipc__self.reads = 0;
     ipc__self.place = place_of(count);
-    ipc__self.process = ipc__local.process;
+    ipc__self.process = load_relaxed(&ipc__local.process);
     if (load_relaxed(&ipc__local.pid_namespace) == 0)
         store_relaxed(&ipc__local.pid_namespace, ipc__proc_pid_namespace());
 }
@@ -256,7 +256,8 @@ bool ipc__peers_leave(struct ipc__region *region)
             (life & FUTEX_BIT_OWNER_DIED) != 0)
             continue;
         const bool is_known =
-            ipc__self.robust != NULL && ipc__self.process == ipc__local.process;
+            ipc__self.robust != NULL &&
+            ipc__self.process == load_relaxed(&ipc__local.process);
         const bool our_tid =
             is_known && load_relaxed(&slot->tid) == TID(ipc__self.id);
         if (our_tid && load_relaxed(&slot->birth) == BIRTH(ipc__self.id))
@@ -278,7 +279,7 @@ int ipc__self_register(const void *address)
     const int rc = ipc__family(&family);
     if (rc != 0)
         return rc;
-    if (ipc__self.process != ipc__local.process)
+    if (ipc__self.process != load_relaxed(&ipc__local.process))
         identify(family); /* a new thread, or a new process */
     else
         ipc__region_prune();
