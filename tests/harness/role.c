@@ -2,6 +2,7 @@
 #include "harness/role.h"
 
 #include <errno.h>
+#include <linux/futex.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -104,26 +105,40 @@ int role_kill(struct role *role)
     return reap(role);
 }
 
-static void expect_change(const struct role *role, int signal_number, int what)
+/* False: it has ended, and is to be waited for. */
+static bool change(const struct role *role, int signal_number, int what)
 {
     siginfo_t info;
     if (kill(role->pid, signal_number) != 0 ||
         waitid(P_PID, (id_t)role->pid, &info, what | WEXITED | WNOWAIT) != 0)
         test_fail("signal to a role: %m");
     if (info.si_code != CLD_STOPPED && info.si_code != CLD_CONTINUED)
-        test_fail("role %d has ended instead of changing state",
-                  (int)role->pid);
+        return false;
     (void)waitid(P_PID, (id_t)role->pid, &info, what);
+    return true;
 }
 
 void role_stop(struct role *role)
 {
-    expect_change(role, SIGSTOP, WSTOPPED);
+    if (!change(role, SIGSTOP, WSTOPPED))
+        test_fail("role %d has ended instead of stopping", (int)role->pid);
 }
 
 void role_cont(struct role *role)
 {
-    expect_change(role, SIGCONT, WCONTINUED);
+    (void)change(role, SIGCONT, WCONTINUED); /* or it has run to its end */
+}
+
+void role_stop_outside(struct role *role, const void *guard)
+{
+    const uint32_t *word = guard;
+    role_stop(role);
+    while ((__atomic_load_n(word, __ATOMIC_ACQUIRE) & FUTEX_TID_MASK) ==
+           (uint32_t)role->pid) {
+        role_cont(role);
+        poll_pause();
+        role_stop(role);
+    }
 }
 
 int role_try(void (*fn)(void *arg), void *arg, int limit_ms)

@@ -62,6 +62,10 @@ int role_kill(struct role *role);
 void role_stop(struct role *role);
 void role_cont(struct role *role);
 
+/* SIGSTOP, at a moment when it does not own the guard, whose first half names
+ * its owner: with that in its hands it would hold up everybody. */
+void role_stop_outside(struct role *role, const void *guard);
+
 /* Run fn in a fresh process.  Returns its exit code, or ROLE_HUNG when it was
  * killed at the limit, or ROLE_SIGNAL + n when signal n killed it. */
 int role_try(void (*fn)(void *arg), void *arg, int limit_ms);

@@ -60,7 +60,7 @@ static void who_is_late_to_hear_of_a_reset_does_not_pass(void)
     actor_start(&slow);
     for (int phases = 0; phases < 4; phases++) {
         come_in_turn(&slow, 1, barrier);
-        role_stop(&slow.role);
+        role_stop_outside(&slow.role, &barrier->guard_);
         expect_rc(ipc_barrier_reset(barrier), 0);
         for (int i = 0; i < phases; i++)
             pass_together(actors, PARTIES, barrier);
@@ -86,7 +86,7 @@ static void who_is_late_to_go_on_has_passed(void)
     actor_start(&slow);
     for (int phases = 0; phases < 4; phases++) {
         come_in_turn(&slow, 1, barrier);
-        role_stop(&slow.role);
+        role_stop_outside(&slow.role, &barrier->guard_);
         tell_all(actors, PARTIES - 1, come, barrier);
         for (int i = 0; i < PARTIES - 1; i++)
             assert_in_range(actor_result(&actors[i]), 1, PARTIES - 1);
@@ -114,7 +114,7 @@ static void who_is_late_has_passed_whatever_came_after(void)
         ipc_barrier *barrier = new_barrier(PARTIES, 0);
         actors_start(actors, PARTIES);
         come_in_turn(actors, 1, barrier);
-        role_stop(&actors[0].role);
+        role_stop_outside(&actors[0].role, &barrier->guard_);
         tell_all(&actors[1], PARTIES - 1, come, barrier);
         for (int j = 1; j < PARTIES; j++)
             assert_in_range(actor_result(&actors[j]), 1, PARTIES - 1);
@@ -351,7 +351,7 @@ static void stopped_is_not_dead(void)
     ipc_barrier *barrier = new_barrier(2, 0);
     actors_start(actors, 2);
     come_in_turn(actors, 1, barrier);
-    role_stop(&actors[0].role);
+    role_stop_outside(&actors[0].role, &barrier->guard_);
     wait_ms(RECHECK_MS);
     assert_false(ipc_barrier_is_broken(barrier));
     expect_rc(actor_asks(&actors[1], come, barrier), 1);

@@ -273,7 +273,7 @@ static void a_call_to_one_who_dies_is_passed_on_by_recheck(void)
 {
     struct box *box = new_box();
     struct waiter *waiters = start_waiters(box, 3, wait_once, false);
-    role_stop(&waiters[0].role);
+    role_stop_outside(&waiters[0].role, &box->condition);
     notify(box, 1);
     wait_ms(RECHECK_MS + 50); /* it lives: nobody else is called for it */
     expect_waiting(&waiters[1]);
@@ -297,7 +297,7 @@ static void a_call_to_one_who_is_stopped_is_kept(void)
 {
     struct box *box = new_box();
     struct waiter *waiters = start_waiters(box, 2, wait_once, false);
-    role_stop(&waiters[0].role);
+    role_stop_outside(&waiters[0].role, &box->condition);
     notify(box, 1);
     assert_int_equal(kill(waiters[0].role.pid, SIGCONT), 0);
     expect_back(waiters, 2, 1);

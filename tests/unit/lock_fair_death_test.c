@@ -4,8 +4,6 @@
 
 #include "harness/scale.h"
 
-#include "core/waiting.h"
-
 enum {
     GUESTS = 5
 };
@@ -77,7 +75,7 @@ static void kill_the_chosen(enum place place)
     struct line *line = new_line(&fair);
     expect_rc(ipc_lock_acquire(fair.lock), 0);
     send_guests(line, guests, 3, false);
-    role_stop(&guests[0].role);
+    stop_guest(&guests[0]);
     expect_rc(ipc_lock_release(fair.lock), 0);
     assert_int_equal(line->count, 0);
     const int64_t start = test_now_ns();
@@ -118,7 +116,7 @@ static void a_line_full_of_those_who_died_chosen_serves_the_rest(void)
     for (int i = 0; i < PLACES_IN_LINE; i++) {
         send_guest(&guests[i]);
         if (i < DOOMED)
-            role_stop(&guests[i].role);
+            stop_guest(&guests[i]);
     }
     expect_rc(ipc_lock_release(fair.lock), 0);
     for (int i = 0; i < DOOMED - 1; i++) {
@@ -177,7 +175,7 @@ static void owner_and_first_in_line_die(void)
     struct line *line = new_line(&fair);
     start_holder(&owner, stage_new(fair.lock));
     send_guests(line, guests, 3, false);
-    role_stop(&guests[0].role);
+    stop_guest(&guests[0]);
     (void)role_kill(&owner);
     (void)role_kill(&guests[0].role);
     see_off(guests, 3);
@@ -264,12 +262,7 @@ static void invite(struct party *party, struct test_random *random)
             .index = i,
             .deadline = party->fates[i] == TIMES_OUT ? ipc_after_ms(60)
                                                      : IPC_TIME_FOREVER};
-        /* Who is to be stopped does not look again: stopped with the line's
-         * guard in its hands it would hold up everybody. */
-        if (party->fates[i] == DIES_CHOSEN)
-            ipc__recheck_ns = INT64_MAX;
         send_guest(&party->guests[i]);
-        ipc__recheck_ns = IPC__RECHECK_NS;
     }
 }
 
@@ -283,11 +276,8 @@ static void have_the_party(struct party *party)
             (void)role_kill(role);
     }
     for (int i = 0; i < party->n; i++)
-        if (party->fates[i] == DIES_CHOSEN) {
-            /* It may have looked up at a death before it in the line. */
-            wait_until_sleeping(party->guests[i].role.pid, LIMIT_MS);
-            role_stop(&party->guests[i].role);
-        }
+        if (party->fates[i] == DIES_CHOSEN)
+            stop_guest(&party->guests[i]);
     expect_rc(ipc_lock_release(party->fair.lock), 0);
     for (int i = 0; i < party->n; i++) {
         struct role *role = &party->guests[i].role;

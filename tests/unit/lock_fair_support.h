@@ -31,10 +31,19 @@ static inline bool stands_in_line(const ipc_lock *lock, pid_t tid)
     return taken == IPC__LINE_PLACES && asleep_in_futex(tid);
 }
 
-static inline void wait_until_in_line(const ipc_lock *lock, pid_t tid)
+static inline const void *guard_of_line(const ipc_lock *lock)
+{
+    return (const char *)lock + lock->line_; /* a line begins with it */
+}
+
+/* Or it has waited, and its deadline has passed. */
+static inline void wait_until_in_line(const ipc_lock *lock, pid_t tid,
+                                      ipc_deadline deadline)
 {
     const int64_t end = test_now_ns() + LIMIT_MS * NS_PER_MS;
     while (!stands_in_line(lock, tid)) {
+        if (thread_ended(tid) && ipc_time_left(deadline) == 0)
+            return;
         if (thread_ended(tid) || test_now_ns() > end)
             test_fail("thread %d does not stand in line", (int)tid);
         poll_pause();
@@ -257,7 +266,7 @@ static inline void send_guest(struct guest *guest)
         role_start(&guest->role, be_served, guest);
     meet_wait(&guest->line->come, before + 1, LIMIT_MS);
     if (lock->line_ != 0)
-        wait_until_in_line(lock, tid_of(guest));
+        wait_until_in_line(lock, tid_of(guest), guest->deadline);
     else
         wait_until_sleeping(tid_of(guest), LIMIT_MS);
 }
@@ -273,6 +282,12 @@ static inline void send_guests(struct line *line, struct guest *guests, int n,
                                    .is_thread = as_threads};
         send_guest(&guests[i]);
     }
+}
+
+/* It is in line, and cannot go on. */
+static inline void stop_guest(struct guest *guest)
+{
+    role_stop_outside(&guest->role, guard_of_line(lock_of(&guest->line->fair)));
 }
 
 static inline void see_off(struct guest *guests, int n)

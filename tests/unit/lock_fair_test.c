@@ -100,7 +100,7 @@ static void those_who_open_it_by_name_stand_in_line(void)
         guests[i] = (struct guest){.line = line, .index = i};
         role_start(&guests[i].role, open_and_be_served, &guests[i]);
         meet_wait(&line->come, (uint32_t)i + 1, LIMIT_MS);
-        wait_until_in_line(fair.lock, guests[i].role.pid);
+        wait_until_in_line(fair.lock, guests[i].role.pid, guests[i].deadline);
     }
     expect_rc(ipc_lock_release(fair.lock), 0);
     see_off(guests, GUESTS);
@@ -166,7 +166,7 @@ static int barge_past_the_stopped(struct fair *fair, struct line *line)
     int barged = 0;
     expect_rc(fair_acquire(fair, IPC_TIME_FOREVER), 0);
     send_guests(line, guests, 2, false);
-    role_stop(&guests[0].role);
+    stop_guest(&guests[0]);
     expect_rc(fair_release(fair), 0);
     for (int i = 0; i < 3; i++) {
         const int rc = fair_acquire(fair, i == 2 ? ipc_after_ms(RECHECK_MS + 50)
