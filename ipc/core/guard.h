@@ -35,10 +35,26 @@ static inline int ipc__guard_lock(struct ipc__guard *guard,
     return ipc__guard_lock_slow(guard, recover, arg);
 }
 
-static inline void ipc__guard_unlock(struct ipc__guard *guard)
+/* Unlock, but leave list_op_pending alone: it names another word by now. */
+static inline void ipc__guard_unlock_only(struct ipc__guard *guard)
 {
     if (unlikely(!cas64_release(&guard->word, ipc__self.id, 0)))
         ipc__owner_release_waking(&guard->word); /* [release→acquire] */
+}
+
+static inline void ipc__guard_unlock(struct ipc__guard *guard)
+{
+    ipc__guard_unlock_only(guard);
+    ipc__pending_clear();
+}
+
+/* Unlock, and wake up to count sleepers of another word, as one step: those
+ * who wake up find the guard free.  What they were to see has been stored
+ * before, so the recovery function has to wake them too. */
+static inline void ipc__guard_unlock_waking(struct ipc__guard *guard,
+                                            const uint32_t *other, int count)
+{
+    ipc__owner_release_waking_also(&guard->word, other, count);
     ipc__pending_clear();
 }
 

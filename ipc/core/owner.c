@@ -153,9 +153,44 @@ int ipc__owner_acquire(uint64_t *word, int64_t *since, ipc_deadline deadline,
     return rc;
 }
 
+/* The call that the calling thread will make, see ipc__owner_wake_later(). */
+static __thread struct {
+    uint64_t *word; /* NULL: none */
+    uint32_t *call;
+} later;
+
+void ipc__owner_wake_later(uint64_t *word, uint32_t *call)
+{
+    if (later.word != NULL)
+        ipc__futex_wake(later.call, 1);
+    later.word = word;
+    later.call = call;
+    ipc__pending_set(call);
+    compiler_barrier();
+    store_release(call, IPC__CALLED_LATER |
+                            ((uint32_t)ipc__self.id & FUTEX_BITS_TID));
+    /* Nobody else frees it: its release will see the bit. */
+    uint64_t now = load_relaxed(word);
+    while (!cas64_relaxed(word, now, now | FUTEX_BIT_WAITERS))
+        now = load_relaxed(word);
+}
+
+void ipc__owner_release_waking_also(uint64_t *word, const uint32_t *other,
+                                    int count)
+{
+    if (ipc__futex_free_and_wake(ipc__owner_futex(word), other, count) != 0)
+        (void)ipc__futex_set_and_wake(ipc__owner_futex(word), 0, 1);
+}
+
 void ipc__owner_release_waking(uint64_t *word)
 {
-    (void)ipc__futex_set_and_wake(ipc__owner_futex(word), 0, 1);
+    if (later.word == word) {
+        later.word = NULL;
+        ipc__owner_release_waking_also(word, later.call, 1);
+        ipc__pending_clear();
+    } else {
+        (void)ipc__futex_set_and_wake(ipc__owner_futex(word), 0, 1);
+    }
 }
 
 void ipc__owner_give_up(uint64_t *word)

@@ -60,6 +60,18 @@ int ipc__owner_acquire(uint64_t *word, int64_t *since, ipc_deadline deadline,
  * step. */
 void ipc__owner_release_waking(uint64_t *word);
 
+/* The same, and in the same step wake up to count sleepers of another word. */
+void ipc__owner_release_waking_also(uint64_t *word, const uint32_t *other,
+                                    int count);
+
+/* The caller owns the word and its robust list is of use.  When it next frees
+ * the word, that step wakes a sleeper of *call too; and so does the kernel if
+ * it dies before, unless it has taken another word meanwhile.  For that *call
+ * becomes IPC__CALLED_LATER | its tid.  There is one such call at a time: an
+ * earlier one is made now. */
+void ipc__owner_wake_later(uint64_t *word, uint32_t *call);
+#define IPC__CALLED_LATER FUTEX_BIT_WAITERS
+
 /* Give it up and wake all sleepers, as one step. */
 void ipc__owner_give_up(uint64_t *word);
 

@@ -107,7 +107,7 @@ uint32_t ipc__peer_count(const struct ipc__region *region);
 /* Announce to the kernel that this thread may die owning the word, or about to
  * own it, or just having freed it: if it does, the kernel marks the word and
  * wakes a sleeper.  One word at a time.  Needs a registered thread. */
-static inline void ipc__pending_set(const uint64_t *word)
+static inline void ipc__pending_set(const void *word)
 {
     struct robust_list_head *head = ipc__self.robust;
     if (likely(head != NULL))

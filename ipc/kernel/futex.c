@@ -90,16 +90,29 @@ int ipc__futex_sleepers(uint32_t *word, uint32_t value)
                               INT_MAX, (long)word, (long)value);
 }
 
+/* FUTEX_WAKE_OP: change a word, wake sleepers of another one, and then those
+ * of the changed one too if its old value passes a comparison with 0. */
+static unsigned encode(unsigned change, int operand, unsigned comparison)
+{
+    return (change << 28) | (comparison << 24) |
+           (((unsigned)operand & 0xfffu) << 12);
+}
+
 int ipc__futex_change_and_wake(uint32_t *word, enum ipc__futex_change change,
                                int operand, int count)
 {
     __tsan_release(word);
-    /* FUTEX_WAKE_OP wakes a second set of sleepers if the old value passes a
-     * comparison.  "Equal 0" never does. */
-    const unsigned op = ((unsigned)change << 28) |
-                        ((unsigned)FUTEX_OP_CMP_EQ << 24) |
-                        (((unsigned)operand & 0xfffu) << 12);
-    const long rc = ipc__syscall6(SYS_futex, (long)word, FUTEX_WAKE_OP, count,
-                                  0, (long)word, (long)op);
-    return (int)rc;
+    /* "Equal 0" it never is. */
+    return (int)ipc__syscall6(SYS_futex, (long)word, FUTEX_WAKE_OP, count, 0,
+                              (long)word,
+                              (long)encode(change, operand, FUTEX_OP_CMP_EQ));
+}
+
+int ipc__futex_free_and_wake(uint32_t *word, const uint32_t *other, int count)
+{
+    __tsan_release(word);
+    const long rc = ipc__syscall6(
+        SYS_futex, (long)other, FUTEX_WAKE_OP, count, 1, (long)word,
+        (long)encode(FUTEX_OP_SET, 0, FUTEX_OP_CMP_LT));
+    return rc < 0 ? (int)rc : 0;
 }

@@ -53,6 +53,11 @@ enum ipc__futex_change {
 int ipc__futex_change_and_wake(uint32_t *word, enum ipc__futex_change change,
                                int operand, int count);
 
+/* Store 0 in *word and wake one of its sleepers if bit 31 was set, and up to
+ * count of those of *other, as one step.  Returns 0 or a negative errno, with
+ * nothing done then. */
+int ipc__futex_free_and_wake(uint32_t *word, const uint32_t *other, int count);
+
 /* Store value in *word and wake up to count of its sleepers.  Returns 0 or a
  * negative errno. */
 static inline int ipc__futex_set_and_wake(uint32_t *word, int value, int count)

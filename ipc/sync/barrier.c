@@ -29,7 +29,9 @@
  *   of the last        before phase_ changes the phase goes on, with a dead
  *                      party, as below; after it the phase is over, and the
  *                      words of it have the wrong number: tidy() sweeps them
- *                      up.  The change and the wake-up are one step;
+ *                      up.  The wake-up frees the guard in the same step;
+ *                      before it the guard's recovery wakes all, or they look
+ *                      again.  (Otherwise the change is the wake-up too.)
  *   of one who waits, or is enrolled   those who wait sleep on its life word:
  *                      they break the barrier, or mark it GONE;
  *   in a reset         resetting_ is there first and goes last: who finds it
@@ -195,6 +197,7 @@ static void finish_reset(ipc_barrier *barrier)
 static void recover(void *arg)
 {
     ipc_barrier *barrier = arg;
+    ipc__futex_wake(&barrier->phase_, INT_MAX); /* of a phase just ended */
     if (load_relaxed(&barrier->resetting_) != 0)
         finish_reset(barrier);
     else
@@ -219,6 +222,19 @@ static int lock(ipc_barrier *barrier)
 static void unlock(ipc_barrier *barrier)
 {
     ipc__guard_unlock((struct ipc__guard *)&barrier->guard_);
+}
+
+/* All are here: they wake up when the guard is free, as they need it next. */
+static void end_phase_and_unlock(ipc_barrier *barrier)
+{
+    const uint32_t phase = load_relaxed(&barrier->phase_);
+    store_release(&barrier->phase_, (phase & ~SLEEPERS) + ONE); /* [end→wait] */
+    tidy(barrier);
+    if ((phase & SLEEPERS) == 0)
+        unlock(barrier);
+    else
+        ipc__guard_unlock_waking((struct ipc__guard *)&barrier->guard_,
+                                 &barrier->phase_, INT_MAX);
 }
 
 /* ---- under the guard ---- */
@@ -377,12 +393,12 @@ static int act_and_end(struct party *p)
         if (!is_settled(p))
             bury_the_dead(barrier, false);
     }
-    if (!is_settled(p)) {
+    if (is_settled(p)) {
+        unlock(barrier);
+    } else {
         set_reset(barrier, p->phase, false);
-        change_phase(barrier, ONE);
-        tidy(barrier);
+        end_phase_and_unlock(barrier);
     }
-    unlock(barrier);
     return settle(p);
 }
 

@@ -4,7 +4,9 @@
  * Death
  *   of who waits     It keeps its place, once it is called, until it holds the
  *                    lock again: if it dies before, the call is passed on;
- *   of who notifies  Each of those it notifies is notified by one step.
+ *   of who notifies  Each of those it notifies is notified by one step; the
+ *                    last one may wake up only when the lock is free, or the
+ *                    kernel has found who notified it dead.
  *
  * Beyond the places of the line nobody can be called by name: who finds none
  * sleeps for one re-check period at most, and returns as if notified. */
@@ -16,7 +18,7 @@
 #include "base/bits.h"
 #include "core/check.h"
 #include "core/error.h"
-#include "sync/line.h"
+#include "sync/fair.h"
 #include "sync/object.h"
 
 #define NOUN "condition"
@@ -80,6 +82,8 @@ static int wait_called_holding(ipc_condition *condition, ipc_lock *lock,
         ipc__line_bury(line);
         place = ipc__line_enter(line);
     }
+    store_relaxed(&line->lock,
+                  ipc__lock_is_fair(lock) ? 0 : (char *)lock - (char *)line);
     ipc__line_unlock(line);
 
     (void)ipc_lock_release(lock);
@@ -209,24 +213,13 @@ int ipc_condition_notify(ipc_condition *condition, uint32_t n)
     const int rc = ipc__line_lock(line);
     if (rc != 0)
         return rc == -EUCLEAN ? ipc__fail(rc, "this is no condition") : rc;
-    struct ipc__place *first;
-    while (n-- > 0 && (first = ipc__line_first(line, false)) != NULL)
-        ipc__line_call(first);
-    ipc__line_unlock(line);
+    ipc__line_notify_and_unlock(line, n);
     return 0;
 }
 
 int ipc_condition_notify_all(ipc_condition *condition)
 {
-    struct ipc__line *line = line_of(condition);
-    if (ipc__line_is_empty(line))
-        return 0;
-    const int rc = ipc__line_lock(line);
-    if (rc != 0)
-        return rc == -EUCLEAN ? ipc__fail(rc, "this is no condition") : rc;
-    ipc__line_call_all(line);
-    ipc__line_unlock(line);
-    return 0;
+    return ipc_condition_notify(condition, UINT32_MAX);
 }
 
 uint32_t ipc_condition_waiting(ipc_condition *condition)

@@ -236,7 +236,8 @@ void ipc__fair_release(ipc_lock *lock)
         store_release(&lock->word_,
                       (load_relaxed(&first->owner) & IPC__OWNER_MASK) |
                           FUTEX_BIT_WAITERS); /* [release→acquire] */
-        ipc__line_call(first);
+        ipc__line_call_and_unlock(line, first);
+        return;
     }
     ipc__line_unlock(line);
 }

@@ -2,8 +2,9 @@
  *   place.owner, ticket   written by who enters, under the guard
  *   place.state   FREE → AWAKE by who enters, under the guard;
  *                 AWAKE → ASLEEP by its owner, before it sleeps;
- *                 AWAKE or ASLEEP → CALLED under the guard, by anybody;
- *                 CALLED → FREE by its owner; any → FREE under the guard, by
+ *                 AWAKE or ASLEEP → CALLED under the guard, by anybody, or
+ *                 ASLEEP → CALLED_LATER | tid of who will wake it;
+ *                 called → FREE by its owner; any → FREE under the guard, by
  *                 its owner, or by anybody once the owner is dead
  *   tickets, used under the guard
  *
@@ -20,11 +21,15 @@
  * Death
  *   of who enters     before state it has no place;
  *   of who calls      a call is one CAS, or one system call that stores and
- *                     wakes: it has happened or not.  The guard needs no
- *                     repair;
+ *                     wakes: it has happened or not.  Two calls are not: one
+ *                     that frees the guard too, and one that is left to the
+ *                     release of the lock.  Of these the state is stored first;
+ *                     who dies before the wake-up leaves the guard, whose
+ *                     recovery wakes all who were called, or a word of its own
+ *                     in the place, which the kernel finds (core/owner.h);
  *   of who waits      its place stays, names a dead one, and is freed by the
  *                     next who looks for the first or for a free place;
- *   of who was called its place says CALLED and names a dead one: the others
+ *   of who was called its place says so and names a dead one: the others
  *                     who wait find that at their re-check, and pass the call
  *                     on.  For that, its owner leaves it so until it has what
  *                     it was called for. */
@@ -32,28 +37,35 @@
 
 #include <limits.h>
 
-_Static_assert(sizeof(struct ipc__line) == 16 + 16 * IPC__LINE_PLACES,
+#include <ipc/lock.h>
+
+#include "core/region.h"
+
+_Static_assert(sizeof(struct ipc__line) == 32 + 16 * IPC__LINE_PLACES,
                "line layout");
 
-static void nothing_to_repair(void *arg)
+static uint32_t used(const struct ipc__line *line)
 {
-    (void)arg;
+    const uint32_t count = load_relaxed(&line->used);
+    return count < IPC__LINE_PLACES ? count : IPC__LINE_PLACES;
+}
+
+static void recover(void *arg)
+{
+    struct ipc__line *line = arg;
+    for (uint32_t i = 0; i < used(line); i++)
+        if (ipc__line_is_called(&line->places[i]))
+            ipc__futex_wake(&line->places[i].state, 1);
 }
 
 int ipc__line_lock(struct ipc__line *line)
 {
-    return ipc__guard_lock(&line->guard, nothing_to_repair, NULL);
+    return ipc__guard_lock(&line->guard, recover, line);
 }
 
 void ipc__line_unlock(struct ipc__line *line)
 {
     ipc__guard_unlock(&line->guard);
-}
-
-static uint32_t used(const struct ipc__line *line)
-{
-    const uint16_t count = load_relaxed(&line->used);
-    return count < IPC__LINE_PLACES ? count : IPC__LINE_PLACES;
 }
 
 bool ipc__line_is_empty(struct ipc__line *line)
@@ -92,7 +104,7 @@ static struct ipc__place *free_place(struct ipc__line *line)
             return &line->places[i];
     if (count == IPC__LINE_PLACES)
         return NULL;
-    store_relaxed(&line->used, (uint16_t)(count + 1));
+    store_relaxed(&line->used, count + 1);
     return &line->places[count];
 }
 
@@ -186,14 +198,20 @@ static struct ipc__place *came_first(struct ipc__line *line, bool *others)
     return first;
 }
 
-struct ipc__place *ipc__line_first(struct ipc__line *line, bool sure)
+static struct ipc__place *living_first(struct ipc__line *line, bool sure,
+                                       bool *others)
 {
-    bool others;
     struct ipc__place *first;
-    while ((first = came_first(line, &others)) != NULL && (sure || others) &&
+    while ((first = came_first(line, others)) != NULL && (sure || *others) &&
            is_dead(first, false))
         set_free(first);
     return first;
+}
+
+struct ipc__place *ipc__line_first(struct ipc__line *line, bool sure)
+{
+    bool others;
+    return living_first(line, sure, &others);
 }
 
 void ipc__line_call(struct ipc__place *place)
@@ -210,13 +228,66 @@ void ipc__line_call_all(struct ipc__line *line)
             ipc__line_call(&line->places[i]);
 }
 
+/* Who sleeps is woken as the guard becomes free, not before: it would run into
+ * it. */
+static void call_sleeper_and_unlock(struct ipc__line *line,
+                                    struct ipc__place *place)
+{
+    store_release(&place->state, (uint32_t)IPC__PLACE_CALLED); /* [call→wait] */
+    ipc__guard_unlock_waking(&line->guard, &place->state, 1);
+}
+
+void ipc__line_call_and_unlock(struct ipc__line *line, struct ipc__place *place)
+{
+    if (cas32_release(&place->state, IPC__PLACE_AWAKE, IPC__PLACE_CALLED))
+        ipc__line_unlock(line); /* [call→wait] */
+    else
+        call_sleeper_and_unlock(line, place);
+}
+
+/* The lock that those in the line will want, if the caller holds it.  Where
+ * it lies is what shared memory says: it has to be in the same region. */
+static uint64_t *lock_held(const struct ipc__line *line)
+{
+    uintptr_t lo;
+    uintptr_t span;
+    const uintptr_t at = (uintptr_t)line + (uintptr_t)load_relaxed(&line->lock);
+    if (line->lock == 0 || ipc__self.robust == NULL ||
+        ipc__region_find(line, &lo, &span) == NULL ||
+        at - lo >= span - sizeof(ipc_lock) || at % sizeof(uint64_t) != 0)
+        return NULL;
+    uint64_t *word = (uint64_t *)at;
+    return (load_relaxed(word) & ~(uint64_t)FUTEX_BIT_WAITERS) == ipc__self.id
+               ? word
+               : NULL;
+}
+
+void ipc__line_notify_and_unlock(struct ipc__line *line, uint32_t n)
+{
+    bool others;
+    struct ipc__place *place;
+    while ((place = living_first(line, false, &others)) != NULL && others &&
+           n-- > 1)
+        ipc__line_call(place);
+    uint64_t *lock;
+    if (place == NULL ||
+        cas32_release(&place->state, IPC__PLACE_AWAKE, IPC__PLACE_CALLED)) {
+        ipc__line_unlock(line); /* [call→wait] */
+    } else if ((lock = lock_held(line)) == NULL) {
+        call_sleeper_and_unlock(line, place);
+    } else {
+        ipc__owner_wake_later(lock, &place->state); /* [call→wait] */
+        ipc__guard_unlock_only(&line->guard);
+    }
+}
+
 void ipc__line_pass_on(struct ipc__line *line)
 {
     for (uint32_t i = 0; i < used(line); i++) {
         struct ipc__place *place = &line->places[i];
         /* Looked at again: it may have left, and ended, in between. */
-        if (load_relaxed(&place->state) != IPC__PLACE_CALLED ||
-            !is_dead(place, true) || !ipc__line_is_called(place))
+        if (!ipc__line_is_called(place) || !is_dead(place, true) ||
+            !ipc__line_is_called(place))
             continue;
         /* First the other's call: if we die in between, it is called twice,
          * which does no harm. */

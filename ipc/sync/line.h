@@ -12,13 +12,13 @@
 #include "core/guard.h"
 #include "core/waiting.h"
 
-#define IPC__LINE_PLACES 62
+#define IPC__LINE_PLACES 61
 
 enum ipc__place_state {
     IPC__PLACE_FREE = 0,
     IPC__PLACE_AWAKE = 1,  /* waits, and looks at its state */
     IPC__PLACE_ASLEEP = 2, /* waits, and sleeps on its state */
-    IPC__PLACE_CALLED = 3
+    IPC__PLACE_CALLED = 3  /* or any value with IPC__CALLED_LATER in it */
 };
 
 struct ipc__place {
@@ -30,8 +30,9 @@ struct ipc__place {
 struct ipc__line {
     struct ipc__guard guard;
     uint32_t tickets;  /* given out; under the guard */
-    uint16_t used;     /* places that were ever taken; under the guard */
-    uint16_t reserved; /* 0 */
+    uint32_t used;     /* places that were ever taken; under the guard */
+    int64_t lock;      /* its distance, of a condition; under the guard */
+    uint64_t reserved; /* 0 */
     struct ipc__place places[IPC__LINE_PLACES];
 };
 
@@ -60,6 +61,15 @@ struct ipc__place *ipc__line_before(struct ipc__line *line,
 void ipc__line_call(struct ipc__place *place);
 void ipc__line_call_all(struct ipc__line *line);
 
+/* Call one who waits, and unlock the line, as one step. */
+void ipc__line_call_and_unlock(struct ipc__line *line,
+                               struct ipc__place *place);
+
+/* Call the n who have waited longest, and unlock the line.  If the caller holds
+ * the lock that they will want, the last of them sleeps on until it has let go
+ * of that. */
+void ipc__line_notify_and_unlock(struct ipc__line *line, uint32_t n);
+
 /* Those who died after they were called: call others instead. */
 void ipc__line_pass_on(struct ipc__line *line);
 
@@ -79,7 +89,7 @@ uint32_t ipc__line_count(struct ipc__line *line);
 
 static inline bool ipc__line_is_called(const struct ipc__place *place)
 {
-    return load_acquire(&place->state) == IPC__PLACE_CALLED; /* [call→wait] */
+    return load_acquire(&place->state) >= IPC__PLACE_CALLED; /* [call→wait] */
 }
 
 /* Is it still the caller's?  If not, somebody has written over it. */

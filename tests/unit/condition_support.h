@@ -12,7 +12,7 @@
 #include <ipc/condition.h>
 
 enum {
-    LINE = 62,     /* so many are told apart by a condition */
+    LINE = 61,     /* so many are told apart by a condition */
     CALM_MS = 500, /* somebody who was woken by mistake has come by then */
     ANY_MS = 20    /* for a wait that is to time out */
 };

@@ -101,7 +101,7 @@ static void death_of_the_chosen_serves_the_next(void)
 static void a_line_full_of_those_who_died_chosen_serves_the_rest(void)
 {
     enum {
-        PLACES_IN_LINE = 62,
+        PLACES_IN_LINE = 61,
         DOOMED = PLACES_IN_LINE - 2
     };
     struct fair fair;

@@ -8,7 +8,7 @@
 
 enum {
     GUESTS = 6,
-    PLACES_IN_LINE = 62,
+    PLACES_IN_LINE = 61,
     CROWD = 80
 };
 

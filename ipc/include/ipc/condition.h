@@ -22,7 +22,7 @@
  * notify wakes those who have waited longest.  It wakes no more than it was
  * told to, with two exceptions, for which a wait belongs into a loop, as in
  * POSIX: a notification that went to a thread that was killed is passed on,
- * and more than 62 who wait at once look again ten times a second.
+ * and more than 61 who wait at once look again ten times a second.
  *
  * The notifier need not hold the lock (Python's must), and never waits for
  * those who wait, living or dead.  But if it notifies after it has released

@@ -32,7 +32,7 @@
  * nothing while nobody waits; when somebody does, the lock goes from hand to
  * hand through a sleep and a wake-up each time, some microseconds, where an
  * unfair lock lets those run who run: under contention expect a tenth of the
- * throughput or less.  Up to 62 wait in line; others join it as places become
+ * throughput or less.  Up to 61 wait in line; others join it as places become
  * free.
  *
  * Threads: any.  Processes: any that see the memory, of one pid namespace.
