@@ -167,8 +167,9 @@ static int remove_name(int fd, const struct path *path)
 {
     struct stat held;
     struct stat named;
-    if (fstat(fd, &held) != 0 || lstat(path->text, &named) != 0 ||
-        held.st_ino != named.st_ino || held.st_dev != named.st_dev)
+    if (fstat(fd, &held) != 0 || lstat(path->text, &named) != 0)
+        return fail_file(errno, path, "examine");
+    if (held.st_ino != named.st_ino || held.st_dev != named.st_dev)
         return ipc__fail(-ENOENT, "%s is gone", path->text);
     if (unlink(path->text) != 0)
         return fail_file(errno, path, "remove");

@@ -461,7 +461,7 @@ int ipc__shared_alloc(size_t size, void **out)
                          size, (size_t)heap.count * CHUNK);
     rc = size <= SMALL_MAX ? alloc_small(&heap, class_of(size), out)
                            : alloc_large(&heap, size, out);
-    return rc != -ENOMEM
+    return rc != -ENOMEM && rc != -ENOSYS
                ? rc
                : ipc__fail(rc, "family memory: no room for %zu bytes", size);
 }

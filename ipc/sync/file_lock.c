@@ -160,7 +160,9 @@ static int take(ipc_file_lock *lock, ipc_deadline deadline,
     if (rc < 0)
         return rc;
     store_relaxed(&f->holder, NULL); /* set if a thread died */
-    rc = ipc__lock_file_is_open(f) ? range_acquire(f->fd, deadline) : -EBADF;
+    rc = ipc__lock_file_check(f);
+    if (rc == 0)
+        rc = range_acquire(f->fd, deadline);
     if (rc < 0) {
         (void)ipc_lock_release(&f->local);
         return rc;

@@ -66,10 +66,12 @@ int ipc__file_local_acquire(ipc_lock *lock, ipc_deadline deadline)
     return rc == IPC_OWNER_DIED ? ipc_lock_consistent(lock) : rc;
 }
 
-bool ipc__lock_file_is_open(const struct ipc__lock_file *file)
+int ipc__lock_file_check(const struct ipc__lock_file *file)
 {
     struct stat st;
-    return fstat(file->fd, &st) == 0 && ipc__lock_file_is(file, &st);
+    if (fstat(file->fd, &st) != 0)
+        return -errno;
+    return ipc__lock_file_is(file, &st) ? 0 : -EBADF;
 }
 
 static struct ipc__lock_file *find(const struct stat *st)
@@ -176,7 +178,7 @@ static void forget(const struct stat *st)
             continue;
         }
         store_release(link, f->next);
-        if (ipc__lock_file_is_open(f))
+        if (ipc__lock_file_check(f) == 0) /* or it may be a stranger's */
             close(f->fd);
         free(f);
     }

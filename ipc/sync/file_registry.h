@@ -40,9 +40,9 @@ int ipc__file_registry_put(struct ipc__lock_file *file);
 /* Acquire a lock of which a thread's death leaves nothing half-done. */
 int ipc__file_local_acquire(ipc_lock *lock, ipc_deadline deadline);
 
-/* Does the descriptor still belong to the file?  Not if the program has
- * closed it behind our back. */
-bool ipc__lock_file_is_open(const struct ipc__lock_file *file);
+/* Does the descriptor still belong to the file?  0; -EBADF if the program has
+ * closed it behind our back; or why that cannot be said. */
+int ipc__lock_file_check(const struct ipc__lock_file *file);
 
 static inline bool ipc__lock_file_is(const struct ipc__lock_file *file,
                                      const struct stat *st)

@@ -125,11 +125,17 @@ static void fill_main(struct ipc__threads *threads)
 /* The record of a thread that others have started, until it ends. */
 static struct ipc__thread *new_foreign(struct ipc__threads *threads)
 {
-    if (ipc__context_is_over() || ipc__context_arm() != 0)
+    if (ipc__context_is_over()) {
+        ipc__set_detail("the thread has ended");
+        return NULL;
+    }
+    if (ipc__context_arm() != 0)
         return NULL;
     struct ipc__thread *record = calloc(1, sizeof *record);
-    if (record == NULL)
+    if (record == NULL) {
+        ipc__set_detail("no memory for the thread's object");
         return NULL;
+    }
     record->kind = IPC__THREAD_FOREIGN;
     record->process = ipc__process_number();
     record->tid = (uint32_t)gettid();

@@ -9,10 +9,13 @@
 #include <pthread.h>
 #include <sys/syscall.h>
 
+#include <ipc/array.h>
 #include <ipc/file_lock.h>
 #include <ipc/lock.h>
 #include <ipc/segment.h>
 #include <ipc/shared.h>
+#include <ipc/thread.h>
+#include <ipc/timer.h>
 
 enum {
     STORM = 10000,
@@ -134,6 +137,7 @@ static void exit_joins_the_children(void)
 
 struct locks {
     ipc_lock lock;
+    ipc_array *array;
     uint32_t held;
 };
 
@@ -215,6 +219,96 @@ static void lock_of_the_dead_is_found_by_the_recheck(void)
     CHECK(ipc_shared_free(locks), 0);
 }
 
+/* ---- threads ---- */
+
+static int wait_for_word(void *arg)
+{
+    meet_wait(arg, 1, LIMIT_MS);
+    return 3;
+}
+
+static void thread_is_joined_at_its_end_or_at_the_deadline(void)
+{
+    uint32_t go = 0;
+    int code = 0;
+    ipc_thread thread;
+    storm_start(STORM);
+    CHECK(ipc_thread_init(&thread, wait_for_word, &go, NULL), 0);
+    CHECK(ipc_thread_start(&thread), 0);
+    for (int i = 0; i < 3; i++) {
+        const ipc_deadline deadline = ipc_after_ms(20);
+        CHECK(ipc_thread_join_until(&thread, deadline), -ETIMEDOUT);
+        expect_at(deadline);
+    }
+    meet_signal(&go);
+    CHECK(ipc_thread_join(&thread), 0);
+    CHECK(ipc_thread_exitcode(&thread, &code), 0);
+    assert_int_equal(code, 3);
+    CHECK(ipc_thread_close(&thread), 0);
+    end_storm();
+}
+
+static void note_moment(void *arg)
+{
+    *(ipc_deadline *)arg = ipc_now();
+}
+
+static void run_timers(void *unused)
+{
+    (void)unused;
+    storm_start(STORM);
+    for (int i = 0; i < 3; i++) {
+        ipc_timer timer = {.state_ = 0};
+        ipc_deadline moment = 0;
+        const ipc_deadline deadline = ipc_after_ms(20);
+        CHECK(ipc_timer_start(&timer, ipc_after_ms(40), note_moment, &moment,
+                              NULL),
+              0);
+        CHECK(ipc_timer_join_until(&timer, deadline), -ETIMEDOUT);
+        expect_at(deadline);
+        CHECK(ipc_timer_join(&timer), 0);
+        assert_true(moment >= timer.when_);
+    }
+    end_storm();
+}
+
+/* In a role, as their thread stays a little. */
+static void timer_comes_at_its_moment(void)
+{
+    struct role role;
+    role_start(&role, run_timers, NULL);
+    role_wait_ok(&role, LIMIT_MS);
+}
+
+static int hold_the_array(void *arg)
+{
+    struct locks *locks = arg;
+    CHECK(ipc_rlock_acquire(ipc_array_lock(locks->array)), 0);
+    meet_signal(&locks->held);
+    ipc_sleep_until(ipc_after_ms(60));
+    CHECK(ipc_array_set_i32(locks->array, 0, 5), 0);
+    CHECK(ipc_rlock_release(ipc_array_lock(locks->array)), 0);
+    return 0;
+}
+
+static void array_is_waited_for(void)
+{
+    int32_t got = 0;
+    struct locks *locks = ipc_shared_alloc(sizeof *locks);
+    assert_non_null(locks);
+    CHECK(ipc_array_new(IPC_ELEMENT_INT32, 1, NULL, &locks->array), 0);
+    storm_start(STORM);
+    ipc_process p;
+    start(&p, hold_the_array, locks);
+    meet_wait(&locks->held, 1, LIMIT_MS);
+    CHECK(ipc_array_get_i32(locks->array, 0, &got), 0);
+    assert_int_equal(got, 5);
+    assert_int_equal(end_of(&p), 0);
+    end_storm();
+    CHECK(ipc_array_free(locks->array), 0);
+    CHECK(ipc_shared_free(locks), 0);
+}
+
 /* ---- files and memory ---- */
 
 static void segments_and_memory_are_not_disturbed(void)
@@ -282,6 +376,9 @@ static const struct test_case cases[] = {
     TEST_CASE(exit_joins_the_children),
     TEST_CASE(lock_is_waited_for_to_the_deadline),
     TEST_CASE(lock_of_the_dead_is_found_by_the_recheck),
+    TEST_CASE(thread_is_joined_at_its_end_or_at_the_deadline),
+    TEST_CASE(timer_comes_at_its_moment),
+    TEST_CASE(array_is_waited_for),
     TEST_CASE(segments_and_memory_are_not_disturbed),
     TEST_CASE(file_lock_is_waited_for_to_the_deadline),
 };

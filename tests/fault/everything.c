@@ -5,6 +5,8 @@
 #include <ipc/segment.h>
 #include <ipc/shared.h>
 
+#include "core/error.h"
+
 static struct everything *now;
 
 /* Did it work? */
@@ -12,6 +14,8 @@ static bool done(const char *call, int rc)
 {
     if (rc >= 0)
         return true;
+    if (ipc_error_detail()[0] == '\0')
+        test_fail("%s gave %d (%s), and no detail", call, rc, ipc_strerror(rc));
     if (now->expected == NULL || !now->expected(rc))
         test_fail("%s gave %d (%s: %s)", call, rc, ipc_strerror(rc),
                   ipc_error_detail());
@@ -19,7 +23,8 @@ static bool done(const char *call, int rc)
     return false;
 }
 
-#define DONE(call) done(#call, (call))
+/* What an earlier error said is forgotten first. */
+#define DONE(call) done(#call, (ipc__fail_plain(0), (call)))
 
 /* ---- processes ---- */
 
@@ -43,7 +48,7 @@ static void use_processes(void)
     const ipc_process_options copied = {.size = sizeof copied,
                                         .arg_bytes = sizeof number};
     const ipc_process_options other = {.size = sizeof other,
-                                       .daemon = !now->no_daemons};
+                                       .daemon = !now->no_threads};
     ipc_process p[2];
     const bool ready =
         DONE(ipc_process_init(&p[0], return_it, &number, &copied));
@@ -52,13 +57,15 @@ static void use_processes(void)
     assert_true(ready || !first);
     const bool second = DONE(ipc_process_start(&p[1]));
     finish(&p[0], first, 5);
-    finish(&p[1], second, now->no_daemons ? 1 : 2);
+    finish(&p[1], second, now->no_threads ? 1 : 2);
     assert_int_equal(ipc_active_children(NULL, 0), 0);
     assert_true(ipc_cpu_count() >= 1);
     assert_true(ipc_current_process() != NULL || now->expected != NULL);
 }
 
 #include "fault/everything_sync.h"
+#include "fault/everything_thread.h"
+#include "fault/everything_value.h"
 
 /* ---- memory ---- */
 
@@ -124,7 +131,7 @@ static void use_lock_together(ipc_lock *lock)
         return;
     const bool started = DONE(ipc_process_start(&waiter));
     if (started)
-        CHECK(ipc_process_join_until(&waiter, ipc_after_ms(10)), -ETIMEDOUT);
+        CHECK(ipc_process_join_until(&waiter, ipc_after_ms(3)), -ETIMEDOUT);
     CHECK(ipc_lock_release(lock), 0);
     finish(&waiter, started, 0);
 }
@@ -186,6 +193,8 @@ void use_everything(struct everything *use)
     use_sync();
     use_file_locks();
     use_family_memory();
+    use_arrays();
+    use_thread_things();
 }
 
 void use_everything_well(void)
@@ -200,4 +209,5 @@ void remove_names_of_everything(void)
     (void)ipc_segment_unlink("two");
     (void)ipc_lock_unlink("three");
     remove_names_of_sync();
+    remove_names_of_arrays();
 }

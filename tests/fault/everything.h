@@ -11,7 +11,8 @@
 struct everything {
     /* May the fault cause this error (negative)? */
     bool (*expected)(int error);
-    bool no_daemons;
+    bool no_threads; /* nor daemons, which have one */
+    bool no_timers;
 
     /* Set by use_everything(). */
     int errors;
