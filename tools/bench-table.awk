@@ -1,7 +1,18 @@
 # Make a table of the lines that the benchmarks print: for each workload and
-# its parameters all peers, and how libipc compares with each of them.
+# its parameters all peers, and how libipc compares with each of them.  Lines of
+# single rounds, if there are any, are shown as the lowest and highest value.
 BEGIN {
     FS = "\t"
+}
+
+NF == 5 && $3 ~ /,round=[0-9]+$/ {
+    sub(/,round=[0-9]+$/, "", $3)
+    row = $1 "\t" $3 "\t" $2
+    if (!(row in low) || $4 + 0 < low[row] + 0)
+        low[row] = $4
+    if (!(row in high) || $4 + 0 > high[row] + 0)
+        high[row] = $4
+    next
 }
 
 NF == 5 && $4 ~ /^[0-9]/ {
@@ -48,7 +59,9 @@ END {
         printf "\n%s %s\n", part[1], part[2]
         for (p = 1; p <= peers[test]; p++) {
             row = test "\t" peer[test, p]
-            printf "  %-28s %14s %-8s", peer[test, p], value[row], unit[row]
+            range = (row in low) ? low[row] " - " high[row] : ""
+            printf "  %-28s %14s %-8s%s", peer[test, p], value[row],
+                unit[row], range == "" ? "" : sprintf(" %27s", range)
             if (peer[test, p] !~ /^libipc/ && (ours in value))
                 compare(ours, row)
             printf "\n"
