@@ -53,6 +53,12 @@ static const struct {
     {-EINVAL, "invalid argument"},
     {-ENOMEM, "out of memory"},
     {-ENOSPC, "no space left"},
+    {-EPIPE, "closed, or the other side is gone"},
+    {-ENOMSG, "the next message is of the other kind"},
+    {-EPROTO, "what came is no message of libipc's"},
+    {-EFBIG, "more than a limit permits"},
+    {-ESTALE, "its lease has run out"},
+    {-ENOTSUP, "not possible with this kind"},
     {-ECHILD, "a process that somebody else started or waited for"},
 };
 

@@ -29,6 +29,11 @@
  *     -EOVERFLOW        there would be more than its bound
  *     -ERANGE           no such index
  *     -EMSGSIZE         it does not fit there
+ *     -EPIPE            closed, or the other side is gone
+ *     -ENOMSG           the next message is of the other kind
+ *     -EPROTO, -EFBIG   what came is no message, or longer than permitted
+ *     -ESTALE           the lease has run out
+ *     -ENOTSUP          not possible with this kind
  *     -EXDEV            it belongs to another pid namespace
  *     -EUCLEAN          shared memory holds what no program of ours wrote
  *     -EPROTONOSUPPORT  made by an incompatible version or architecture

@@ -9,6 +9,7 @@
 #include <ipc/barrier.h>
 #include <ipc/check.h>
 #include <ipc/condition.h>
+#include <ipc/connection.h>
 #include <ipc/error.h>
 #include <ipc/event.h>
 #include <ipc/file_lock.h>
