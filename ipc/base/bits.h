@@ -10,6 +10,16 @@
 /* Keeps a slow path, and what it needs, out of the fast one. */
 #define SLOW_PATH __attribute__((noinline, cold))
 
+/* The line will be written soon: have it before others who read it. */
+static inline void prefetch_to_write(const void *address)
+{
+#if defined(__x86_64__)
+    __asm__ volatile("prefetchw %0" : : "m"(*(const char *)address));
+#else
+    __builtin_prefetch(address, 1);
+#endif
+}
+
 #define array_length(a) (sizeof(a) / sizeof((a)[0]))
 
 /* unit is a power of two. */

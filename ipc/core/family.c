@@ -12,10 +12,7 @@
 #include "core/error.h"
 #include "core/local.h"
 #include "core/private_lock.h"
-
-#ifndef MADV_POPULATE_WRITE
-#    define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
-#endif
+#include "kernel/memory.h"
 
 #define UNIT      ((size_t)64 << 10)
 #define RANGE_MAX ((size_t)64 << 30)
@@ -23,21 +20,6 @@
 
 /* Inherited by children, with the mapping. */
 static struct ipc__region *family;
-
-int ipc__family_populate(void *start, size_t size)
-{
-    while (madvise(start, size, MADV_POPULATE_WRITE) != 0)
-        if (errno != EINTR && errno != EAGAIN)
-            return errno == EINVAL ? -ENOSYS : -ENOMEM;
-    return 0;
-}
-
-void ipc__family_release(void *start, size_t size, size_t touched)
-{
-    /* Locked memory (mlock) cannot be given back. */
-    if (madvise(start, size, MADV_REMOVE) != 0)
-        memset(start, 0, touched);
-}
 
 /* A memfd that nobody can resize.  Its descriptor is closed: the mapping
  * keeps the memory, no program can close it by mistake, and no child inherits
@@ -64,7 +46,7 @@ static int open_range(void *map, size_t size)
     (void)munlock(map, size);
     if (mprotect(map, size, PROT_READ | PROT_WRITE) != 0)
         return -ENOMEM;
-    return ipc__family_populate(map, IPC__REGION_TABLE + UNIT);
+    return ipc__memory_populate(map, IPC__REGION_TABLE + UNIT);
 }
 
 /* As much as the process's limits leave.  Nothing is reserved but addresses:

@@ -35,6 +35,18 @@ static inline int ipc__guard_lock(struct ipc__guard *guard,
     return ipc__guard_lock_slow(guard, recover, arg);
 }
 
+/* Take it if it is free and nobody died in it, at once. */
+static inline bool ipc__guard_try(struct ipc__guard *guard)
+{
+    if (unlikely(!ipc__self_is_ready(guard)))
+        return false;
+    ipc__pending_set(&guard->word);
+    if (likely(ipc__owner_try(&guard->word, ipc__self.id)))
+        return true;
+    ipc__pending_clear();
+    return false;
+}
+
 /* Unlock, but leave list_op_pending alone: it names another word by now. */
 static inline void ipc__guard_unlock_only(struct ipc__guard *guard)
 {

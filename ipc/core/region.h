@@ -43,6 +43,7 @@ enum ipc__region_kind {
     IPC__REGION_EVENT = 7,
     IPC__REGION_BARRIER = 8,
     IPC__REGION_RWLOCK = 9,
+    IPC__REGION_QUEUE = 10,
     IPC__REGION_ARRAY = 16,
     IPC__REGION_VALUE = 17,
 };

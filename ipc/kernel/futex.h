@@ -46,9 +46,10 @@ void ipc__futex_wake(const uint32_t *word, int count);
  * step that SIGKILL cannot split.  operand is -2048..2047.  Returns how many
  * were woken, or a negative errno, with nothing done then. */
 enum ipc__futex_change {
-    IPC__FUTEX_SET = 0, /* to operand, sign-extended */
-    IPC__FUTEX_ADD = 1, /* operand to it */
-    IPC__FUTEX_OR = 2   /* operand into it */
+    IPC__FUTEX_SET = 0,    /* to operand, sign-extended */
+    IPC__FUTEX_ADD = 1,    /* operand to it */
+    IPC__FUTEX_OR = 2,     /* operand into it */
+    IPC__FUTEX_SET_BIT = 8 /* to 1 << operand */
 };
 int ipc__futex_change_and_wake(uint32_t *word, enum ipc__futex_change change,
                                int operand, int count);

@@ -359,8 +359,13 @@ static int publish(int fd, const struct ipc__named *what,
     int rc = 0;
     if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && size > limit.rlim_cur)
         rc = EFBIG; /* to try would raise SIGXFSZ */
+    if (rc == 0 && what->present != 0 && ftruncate(fd, (off_t)size) != 0)
+        rc = errno;
     if (rc == 0)
-        rc = posix_fallocate(fd, 0, (off_t)size);
+        rc = posix_fallocate(fd, 0,
+                             (off_t)(what->present != 0
+                                         ? IPC__REGION_TABLE + what->present
+                                         : size));
     if (rc != 0)
         return fail_file(rc, path, "allocate");
     if (flock(fd, LOCK_SH | LOCK_NB) != 0)

@@ -10,8 +10,9 @@
 struct ipc__named {
     const char *name;
     enum ipc__region_kind kind;
-    size_t size;  /* of the data: to make, or the least to accept */
-    size_t least; /* to accept, if that is less; 0: size */
+    size_t size;    /* of the data: to make, or the least to accept */
+    size_t least;   /* to accept, if that is less; 0: size */
+    size_t present; /* so much of it has memory when it is made; 0: all */
     uint32_t flags;
     /* Fill the zeroed data of a new region, before anybody can see it.  May
      * be NULL. */

@@ -47,6 +47,7 @@
 #include "core/family.h"
 #include "core/guard.h"
 #include "core/peers.h"
+#include "kernel/memory.h"
 #include "memory/shared.h"
 
 #define PAGE         ((size_t)4096)
@@ -340,7 +341,7 @@ static int extend_map(struct heap *heap, uint32_t n)
     if (end > heap->count)
         end = heap->count;
     int rc =
-        ipc__family_populate((char *)heap->map + (size_t)from * 8 / PAGE * PAGE,
+        ipc__memory_populate((char *)heap->map + (size_t)from * 8 / PAGE * PAGE,
                              round_up((size_t)(end - from) * 8, PAGE));
     if (rc == 0)
         rc = lock_heap(heap);
@@ -357,7 +358,7 @@ static int extend_map(struct heap *heap, uint32_t n)
 static void give_back(struct heap *heap, uint32_t chunk, uint32_t length,
                       size_t bytes)
 {
-    ipc__family_release(chunk_address(heap, chunk), (size_t)length * CHUNK,
+    ipc__memory_release(chunk_address(heap, chunk), (size_t)length * CHUNK,
                         round_up(bytes, PAGE));
     if (lock_heap(heap) != 0)
         return;
@@ -383,7 +384,7 @@ static int new_run(struct heap *heap, uint32_t n, size_t bytes, uint32_t *out)
     } while (rc == -EAGAIN);
     if (rc != 0)
         return rc;
-    rc = ipc__family_populate(chunk_address(heap, *out), round_up(bytes, PAGE));
+    rc = ipc__memory_populate(chunk_address(heap, *out), round_up(bytes, PAGE));
     if (rc != 0)
         give_back(heap, *out, n, 0);
     return rc;
@@ -391,11 +392,12 @@ static int new_run(struct heap *heap, uint32_t n, size_t bytes, uint32_t *out)
 
 /* ---- allocate ---- */
 
-static int alloc_large(struct heap *heap, size_t size, void **out)
+static int alloc_large(struct heap *heap, size_t size, size_t present,
+                       void **out)
 {
     const uint32_t n = (uint32_t)((size + CHUNK - 1) / CHUNK);
     uint32_t chunk;
-    int rc = new_run(heap, n, size, &chunk);
+    int rc = new_run(heap, n, present, &chunk);
     if (rc == 0)
         rc = lock_heap(heap);
     if (rc != 0)
@@ -451,6 +453,11 @@ static uint32_t class_of(size_t size)
 
 int ipc__shared_alloc(size_t size, void **out)
 {
+    return ipc__shared_reserve(size, size, out);
+}
+
+int ipc__shared_reserve(size_t size, size_t present, void **out)
+{
     struct heap heap;
     int rc = get_heap(&heap);
     if (rc != 0)
@@ -460,7 +467,7 @@ int ipc__shared_alloc(size_t size, void **out)
                          "family memory: %zu bytes asked for, %zu is the most",
                          size, (size_t)heap.count * CHUNK);
     rc = size <= SMALL_MAX ? alloc_small(&heap, class_of(size), out)
-                           : alloc_large(&heap, size, out);
+                           : alloc_large(&heap, size, present, out);
     return rc != -ENOMEM && rc != -ENOSYS
                ? rc
                : ipc__fail(rc, "family memory: no room for %zu bytes", size);

@@ -8,4 +8,8 @@
  * -EXDEV, -ENOSYS. */
 int ipc__shared_alloc(size_t size, void **out);
 
+/* The same, but only the first bytes have memory if it is large; the rest is
+ * had, and given back, by kernel/memory.h. */
+int ipc__shared_reserve(size_t size, size_t present, void **out);
+
 #endif

@@ -73,7 +73,10 @@ int ipc__object_init(void *object, const struct ipc__image *image)
 int ipc__object_new(const struct ipc__image *image, void **out)
 {
     void *object;
-    const int rc = ipc__shared_alloc(image->room.needed, &object);
+    const struct ipc__room *room = &image->room;
+    const int rc = ipc__shared_reserve(
+        room->needed, room->present != 0 ? room->present : room->needed,
+        &object);
     if (rc == 0)
         *out = memcpy(object, image->data, image->size);
     return rc;
@@ -106,6 +109,7 @@ int ipc__object_get(ipc__named_getter *get, enum ipc__region_kind kind,
         .kind = kind,
         .size = image->room.needed,
         .least = image->least,
+        .present = image->room.present,
         .fill = fill,
         .arg = image,
     };

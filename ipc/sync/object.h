@@ -35,6 +35,7 @@ void ipc__object_wipe(void *object, size_t size);
 struct ipc__room {
     size_t needed;
     size_t given;
+    size_t present; /* so much has to have memory at first; 0: all */
 };
 
 /* The beginning of an object, made elsewhere, and the room it takes.  What
@@ -78,7 +79,7 @@ int ipc__object_close(void *object, enum ipc__region_kind kind,
     {                                                                          \
         ipc_##x made = {0};                                                    \
         struct ipc__image image = {                                            \
-            NOUN, &made, sizeof made, {0, 0}, sizeof made};                    \
+            NOUN, &made, sizeof made, {0, 0, 0}, sizeof made};                 \
         const int rc = prepare(&made, &image.room, IPC__UNPACK ARGUMENTS);     \
         return rc != 0 ? rc : ipc__object_init(object, &image);                \
     }                                                                          \
@@ -88,7 +89,7 @@ int ipc__object_close(void *object, enum ipc__region_kind kind,
         ipc_##x made = {0};                                                    \
         void *object;                                                          \
         struct ipc__image image = {                                            \
-            NOUN, &made, sizeof made, {0, 0}, sizeof made};                    \
+            NOUN, &made, sizeof made, {0, 0, 0}, sizeof made};                 \
         int rc = prepare(&made, &image.room, IPC__UNPACK ARGUMENTS);           \
         if (rc == 0)                                                           \
             rc = ipc__object_new(&image, &object);                             \
@@ -108,7 +109,7 @@ int ipc__object_close(void *object, enum ipc__region_kind kind,
         ipc_##x made = {0};                                                    \
         void *object;                                                          \
         struct ipc__image image = {                                            \
-            NOUN, &made, sizeof made, {0, 0}, sizeof made};                    \
+            NOUN, &made, sizeof made, {0, 0, 0}, sizeof made};                 \
         int rc = prepare(&made, &image.room, IPC__UNPACK ARGUMENTS);           \
         if (rc == 0)                                                           \
             rc = ipc__object_get(get, KIND, name, &image, bytes_of, &object);  \
@@ -135,7 +136,7 @@ int ipc__object_close(void *object, enum ipc__region_kind kind,
     {                                                                          \
         void *object;                                                          \
         const struct ipc__image image = {                                      \
-            NOUN, NULL, 0, {sizeof(ipc_##x), 0}, 0};                           \
+            NOUN, NULL, 0, {sizeof(ipc_##x), 0, 0}, 0};                        \
         const int rc = ipc__object_get(ipc__named_open, KIND, name, &image,    \
                                        bytes_of, &object);                     \
         if (rc == 0)                                                           \

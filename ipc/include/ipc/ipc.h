@@ -17,6 +17,7 @@
 #include <ipc/lock.h>
 #include <ipc/once.h>
 #include <ipc/process.h>
+#include <ipc/queue.h>
 #include <ipc/rlock.h>
 #include <ipc/rwlock.h>
 #include <ipc/segment.h>

@@ -1,0 +1,67 @@
+/* Done: how many messages of a queue have been said to be done.
+ *
+ * State
+ *   tail, get.aborted   how many there were; see ring.c
+ *   done                how many are done; SLEEPERS set by who waits for the
+ *                       rest; IMMEDIATE, they have been dropped.  By CAS
+ *
+ * Death
+ *   One CAS, or one system call that counts and wakes: it is done or not.  Of
+ *   one who drops them, or finds some aborted: those who wait see that at
+ *   their re-check. */
+#include <errno.h>
+#include <limits.h>
+
+#include "core/waiting.h"
+#include "queue/ops.h"
+
+/* Messages that are not done, when so many are. */
+static uint32_t not_done(const ipc_queue *queue, uint32_t done)
+{
+    if ((done & IPC__QUEUE_IMMEDIATE) != 0)
+        return 0;
+    const uint32_t aborted = load_relaxed(&queue->get.aborted);
+    const uint32_t tail = ipc__queue_count(load_acquire(&queue->tail));
+    return ipc__queue_ahead(ipc__queue_ahead(tail, aborted),
+                            ipc__queue_count(done));
+}
+
+int ipc__queue_task_done(ipc_queue *queue)
+{
+    for (;;) {
+        const uint32_t done = load_relaxed(&queue->done);
+        const uint32_t left = not_done(queue, done);
+        if ((done & IPC__QUEUE_IMMEDIATE) != 0)
+            return 0;
+        if (left == 0)
+            return ipc__queue_fail(queue, -EINVAL,
+                                   "has had no more messages than are done");
+        if (left == 1 && (done & IPC__QUEUE_SLEEPERS) != 0) {
+            (void)ipc__futex_change_and_wake(
+                &queue->done, IPC__FUTEX_ADD,
+                (int)(IPC__QUEUE_ONE - IPC__QUEUE_SLEEPERS), INT_MAX);
+            return 0;
+        }
+        if (cas32_release(&queue->done, done, done + IPC__QUEUE_ONE))
+            return 0;
+    }
+}
+
+int ipc__queue_join(ipc_queue *queue, ipc_deadline deadline)
+{
+    struct ipc__pace pace = {0};
+    for (;;) {
+        const uint32_t done = load_acquire(&queue->done);
+        if (not_done(queue, done) == 0)
+            return 0;
+        if (ipc_time_left(deadline) == 0)
+            return ipc__queue_fail(
+                queue, deadline == IPC_TIME_NOW ? -EAGAIN : -ETIMEDOUT,
+                "has messages that are not done");
+        if ((done & IPC__QUEUE_SLEEPERS) == 0 &&
+            !cas32_relaxed(&queue->done, done, done | IPC__QUEUE_SLEEPERS))
+            continue;
+        (void)ipc__sleep(&pace, &queue->done, done | IPC__QUEUE_SLEEPERS, NULL,
+                         0, deadline);
+    }
+}

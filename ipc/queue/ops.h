@@ -1,0 +1,69 @@
+/* What a kind of queue can do. */
+#ifndef IPC_QUEUE_OPS_H
+#define IPC_QUEUE_OPS_H
+
+#include "queue/layout.h"
+
+enum ipc__lease_end {
+    IPC__LEASE_ACK,
+    IPC__LEASE_NACK,
+    IPC__LEASE_EXTEND
+};
+
+/* As the public functions.  A deadline of IPC_TIME_NOW makes the _nowait form;
+ * release with keep leaves the message in the queue. */
+struct ipc__queue_ops {
+    int (*put)(ipc_queue *queue, const void *data, size_t bytes,
+               uint32_t priority, ipc_deadline deadline);
+    int (*putv)(ipc_queue *queue, const ipc_queue_item *items, size_t n,
+                ipc_deadline deadline);
+    int (*reserve)(ipc_queue *queue, size_t bytes, ipc_message *message,
+                   ipc_deadline deadline);
+    int (*commit)(ipc_queue *queue, ipc_message *message, bool abort);
+
+    int (*get)(ipc_queue *queue, void *buffer, size_t room, size_t *bytes,
+               ipc_deadline deadline);
+    int (*getv)(ipc_queue *queue, ipc_queue_item *items, size_t n,
+                ipc_deadline deadline);
+    int (*peek)(ipc_queue *queue, ipc_message *message, ipc_deadline deadline);
+    int (*release)(ipc_queue *queue, ipc_message *message, bool keep);
+
+    int (*take)(ipc_queue *queue, ipc_message *message, ipc_deadline deadline);
+    int (*settle)(ipc_queue *queue, ipc_message *message,
+                  enum ipc__lease_end how, ipc_deadline lease);
+    uint32_t (*dead)(ipc_queue *queue);
+    int (*take_dead)(ipc_queue *queue, ipc_message *message);
+
+    size_t (*size)(ipc_queue *queue);
+    bool (*full)(ipc_queue *queue);
+    int (*task_done)(ipc_queue *queue);
+    int (*join)(ipc_queue *queue, ipc_deadline deadline);
+    int (*close)(ipc_queue *queue, bool immediate);
+    int (*fini)(ipc_queue *queue); /* nobody may be using it */
+};
+
+extern const struct ipc__queue_ops ipc__ring_ops;
+extern const struct ipc__queue_ops ipc__no_queue_ops; /* all -EUCLEAN */
+
+/* ---- for several kinds ---- */
+
+int ipc__queue_task_done(ipc_queue *queue);
+int ipc__queue_join(ipc_queue *queue, ipc_deadline deadline);
+
+/* -ENOTSUP: what needs another kind of queue. */
+int ipc__queue_no_take(ipc_queue *queue, ipc_message *message,
+                       ipc_deadline deadline);
+int ipc__queue_no_settle(ipc_queue *queue, ipc_message *message,
+                         enum ipc__lease_end how, ipc_deadline lease);
+uint32_t ipc__queue_no_dead(ipc_queue *queue);
+int ipc__queue_no_take_dead(ipc_queue *queue, ipc_message *message);
+
+/* ---- messages of errors ---- */
+
+#define IPC__QUEUE_SPOILT "has been written over by somebody"
+
+int ipc__queue_fail(const struct ipc_queue *queue, int error, const char *text);
+int ipc__queue_fail_size(const struct ipc_queue *queue, size_t bytes,
+                         size_t most, const char *what);
+
+#endif

@@ -1,0 +1,470 @@
+/* Ring: those who get.  See ring.c. */
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+
+#include "core/error.h"
+#include "queue/ring.h"
+
+struct getting {
+    struct ipc__ring *ring;
+    ipc_deadline deadline;
+    struct ipc__pace pace;
+    struct ipc__watch watch;
+    struct ipc__seen found;
+    const uint32_t *spin_on; /* what changes when there may be a message, */
+    uint32_t spin_value;     /* from this */
+    bool spun;
+    bool slept;
+};
+
+/* ---- with the guard: looking for a message ---- */
+
+/* Has anything been put behind this place? */
+static bool is_behind(struct getting *g, uint64_t place)
+{
+    struct ipc_queue *queue = g->ring->queue;
+    if (likely(ipc__place_count(place) != queue->get.tail_seen))
+        return true;
+    const uint32_t tail = load_acquire(&queue->tail); /* [put→get] */
+    g->spin_on = &queue->tail;
+    g->spin_value = tail;
+    queue->get.tail_seen = ipc__queue_count(tail);
+    return ipc__place_count(place) != queue->get.tail_seen;
+}
+
+/* Somebody is at it.  0: no more, look again; -EBUSY: look behind it; -EAGAIN:
+ * nothing behind it may be had. */
+static int look_at_busy(struct getting *g, struct ipc__seen *seen)
+{
+    const uint32_t low = (uint32_t)seen->mark;
+    const uint32_t state = low & IPC__MARK_STATES;
+    if (state != IPC__MARK_WRITING && state != IPC__MARK_PEEKING &&
+        state != IPC__MARK_GETTING)
+        return -EUCLEAN;
+    if (ipc__record_owner_lives(seen, &g->watch)) {
+        if (state != IPC__MARK_WRITING)
+            return -EBUSY;
+        ipc__watch_add(&g->watch, ipc__mark_futex(seen->record),
+                       low | FUTEX_BIT_WAITERS);
+        g->spin_on = ipc__mark_futex(seen->record);
+        g->spin_value = low;
+        return (g->ring->flags & IPC_QUEUE_RELAXED) != 0 ? -EBUSY : -EAGAIN;
+    }
+    const uint32_t next = state == IPC__MARK_WRITING   ? IPC__MARK_ABORTED
+                          : state == IPC__MARK_PEEKING ? IPC__MARK_READY
+                                                       : IPC__MARK_FREE;
+    (void)ipc__mark_change(seen->record, seen->mark, next);
+    return 0;
+}
+
+/* Find the next message: 0 and g->found, -EAGAIN or -EUCLEAN. */
+static int find_message(struct getting *g)
+{
+    struct ipc__queue_get *get = &g->ring->queue->get;
+    uint64_t place = get->cursor;
+    uint32_t tries = 2 * g->ring->capacity + 1; /* only garbage takes more */
+    bool settled = true;                        /* all before place */
+    while (is_behind(g, place)) {
+        struct ipc__seen *seen = &g->found;
+        if (unlikely(!ipc__record_look(g->ring, &place, seen) || tries-- == 0))
+            return -EUCLEAN;
+        const uint32_t state = (uint32_t)seen->mark & IPC__MARK_STATES;
+        if (likely(state == IPC__MARK_READY)) {
+            if (settled)
+                get->cursor = place;
+            return 0;
+        }
+        if (state != IPC__MARK_FREE && state != IPC__MARK_ABORTED) {
+            const int rc = look_at_busy(g, seen);
+            if (rc == 0)
+                continue;
+            if (rc != -EBUSY)
+                return rc;
+            settled = settled && state != IPC__MARK_WRITING;
+        }
+        place = seen->after;
+        if (settled)
+            get->cursor = place;
+    }
+    return -EAGAIN;
+}
+
+/* The message found is not to be found again. */
+static void step_over(const struct getting *g)
+{
+    struct ipc__queue_get *get = &g->ring->queue->get;
+    if (ipc__place_count(get->cursor) == ipc__place_count(g->found.place))
+        get->cursor = g->found.after;
+}
+
+/* It is the caller's, in this state. */
+static void claim(struct getting *g, uint32_t state)
+{
+    g->found.mark = ipc__self.id | state;
+    store_release(&g->found.record->mark, g->found.mark);
+    step_over(g);
+}
+
+/* Is it the first of all that are not free? */
+static bool is_first(const struct getting *g)
+{
+    return ipc__place_count(g->ring->queue->get.at) ==
+           ipc__place_count(g->found.place);
+}
+
+/* ---- waiting for a message ---- */
+
+/* It is closed, and what is left is dropped. */
+static bool is_dropped(const struct ipc_queue *queue)
+{
+    return (load_relaxed(&queue->head) & IPC__QUEUE_CLOSED) != 0 &&
+           (load_relaxed(&queue->done) & IPC__QUEUE_IMMEDIATE) != 0;
+}
+
+static bool is_over(const struct getting *g)
+{
+    const struct ipc_queue *queue = g->ring->queue;
+    const uint32_t tail = load_acquire(&queue->tail);
+    if ((tail & IPC__QUEUE_CLOSED) == 0)
+        return false;
+    return (load_relaxed(&queue->done) & IPC__QUEUE_IMMEDIATE) != 0 ||
+           ipc__queue_count(tail) == ipc__place_count(queue->get.cursor);
+}
+
+/* With the guard: those who end what is waited for are to wake us.  False: it
+ * has ended. */
+static bool ask_to_be_woken(const struct getting *g, uint32_t tail)
+{
+    uint32_t *word = &g->ring->queue->tail;
+    if ((tail & IPC__QUEUE_SLEEPERS) == 0 &&
+        !cas32_relaxed(word, tail, tail | IPC__QUEUE_SLEEPERS))
+        return false;
+    for (uint32_t i = 1; i < g->watch.count; i++) {
+        const uint32_t value = g->watch.words[i].expected;
+        if ((value & IPC__MARK_WRITING) == 0)
+            continue; /* somebody's life */
+        word = (uint32_t *)(uintptr_t)g->watch.words[i].word;
+        if (load_relaxed(word) != value &&
+            !cas32_relaxed(word, value & ~FUTEX_BIT_WAITERS, value))
+            return false;
+    }
+    return true;
+}
+
+static void sleep_for_message(struct getting *g)
+{
+    g->watch.thorough =
+        ipc__sleep_many(&g->pace, g->watch.words, g->watch.count, g->deadline);
+    g->slept = true;
+    g->spun = false;
+}
+
+/* With the guard, which it gives up: there was no message.  Wait until it may
+ * be worth a look.  0, or why not. */
+static int wait_for_message(struct getting *g)
+{
+    struct ipc__ring *ring = g->ring;
+    struct ipc_queue *queue = ring->queue;
+    int rc = 0;
+    if (is_over(g))
+        rc = -EPIPE;
+    else if (g->deadline == IPC_TIME_NOW)
+        rc = -EAGAIN;
+    else if (g->spun && ipc_time_left(g->deadline) == 0)
+        rc = -ETIMEDOUT;
+    if (rc != 0) {
+        if (g->slept) /* what woke us may have been meant for others too */
+            (void)or_relaxed(&queue->tail, IPC__QUEUE_SLEEPERS);
+        ipc__ring_unlock_get(ring);
+        return ipc__queue_fail(queue, rc,
+                               rc == -EPIPE ? "is closed" : "is empty");
+    }
+    if (!g->spun) {
+        g->spun = true;
+        ipc__ring_unlock_get(ring);
+        (void)ipc__spin(g->spin_on, g->spin_value);
+        return 0;
+    }
+    const uint32_t tail = load_relaxed(&queue->tail);
+    g->watch.words[0] =
+        (struct ipc__futex){&queue->tail, tail | IPC__QUEUE_SLEEPERS};
+    if (ipc__queue_count(tail) != queue->get.tail_seen ||
+        (tail & IPC__QUEUE_CLOSED) != 0) {
+        /* Look again; if it is closed those who put may have to be told. */
+        ipc__ring_unlock_get(ring);
+        return (load_relaxed(&queue->head) & IPC__QUEUE_CLOSED) == 0 &&
+                       (tail & IPC__QUEUE_CLOSED) != 0
+                   ? ipc__ring_finish_close(ring)
+                   : 0;
+    }
+    const bool asked = ask_to_be_woken(g, tail);
+    ipc__ring_unlock_get(ring);
+    if (asked)
+        sleep_for_message(g);
+    return 0;
+}
+
+/* 0: with the guard, and a message found. */
+static int begin_get(struct getting *g)
+{
+    struct ipc__ring *ring = g->ring;
+    const struct ipc__queue_get *get = &ring->queue->get;
+    for (;;) {
+        int rc = ipc__ring_lock_get(ring);
+        if (unlikely(rc != 0))
+            return rc;
+        g->watch.count = 1; /* the first will be the queue's own */
+        if (unlikely(ipc__place_count(get->at) !=
+                     ipc__place_count(get->cursor)))
+            ipc__ring_sweep(ring, &g->watch);
+        rc = unlikely(is_dropped(ring->queue)) ? -EAGAIN : find_message(g);
+        if (likely(rc == 0))
+            return 0;
+        if (rc == -EUCLEAN) {
+            ipc__ring_unlock_get(ring);
+            return ipc__queue_fail(ring->queue, rc, IPC__QUEUE_SPOILT);
+        }
+        rc = wait_for_message(g);
+        if (rc != 0)
+            return rc;
+    }
+}
+
+/* With the guard: what woke us may have been meant for others too. */
+static void end_get(const struct getting *g)
+{
+    if (unlikely(g->slept)) {
+        struct ipc_queue *queue = g->ring->queue;
+        const uint32_t tail = or_relaxed(&queue->tail, IPC__QUEUE_SLEEPERS);
+        if (ipc__queue_count(tail) != ipc__place_count(queue->get.cursor))
+            ipc__futex_wake(&queue->tail, 1);
+    }
+    ipc__ring_unlock_get(g->ring);
+}
+
+/* ---- get ---- */
+
+/* With the guard: the message found, the first of all, is no more. */
+static void drop_first(const struct getting *g)
+{
+    g->ring->queue->get.cursor = g->found.after;
+    ipc__ring_advance(g->ring, g->found.after, 0);
+}
+
+static void drop_short(struct getting *g)
+{
+    if (likely(is_first(g))) {
+        drop_first(g);
+    } else {
+        step_over(g);
+        store_release(&g->found.record->mark, (uint64_t)IPC__MARK_FREE);
+        (void)ipc__ring_advance_all(g->ring);
+    }
+}
+
+/* Without the guard: done with a message that was claimed. */
+static int finish(struct ipc__ring *ring, const struct ipc__seen *seen,
+                  uint32_t to)
+{
+    const int rc = ipc__ring_lock_get(ring);
+    if (rc != 0)
+        return rc;
+    struct ipc__queue_get *get = &ring->queue->get;
+    const bool changed = ipc__mark_change(seen->record, seen->mark, to);
+    if (to == IPC__MARK_READY) { /* it is there again */
+        if (changed && ipc__queue_ahead(ipc__place_count(get->cursor),
+                                        ipc__place_count(seen->place)) -
+                               1 <
+                           ring->capacity)
+            get->cursor = seen->place;
+        ipc__futex_wake(&ring->queue->tail, 1);
+    } else {
+        (void)ipc__ring_advance_all(ring);
+    }
+    ipc__ring_unlock_get(ring);
+    return changed ? 0 : -EUCLEAN;
+}
+
+static int get_long(struct getting *g, void *buffer)
+{
+    claim(g, IPC__MARK_GETTING);
+    end_get(g);
+    memcpy(buffer, g->found.data, g->found.bytes);
+    return finish(g->ring, &g->found, IPC__MARK_FREE);
+}
+
+/* With the guard: as below, if nothing unusual is to be done: the next message
+ * is short, complete, fits, and is the first that is not free; and nobody
+ * sleeps. */
+static bool get_usual(struct ipc_queue *queue, void *buffer, size_t room,
+                      size_t *bytes)
+{
+    struct ipc__queue_get *get = &queue->get;
+    const uint64_t at = get->at;
+    const uint32_t unit = ipc__place_unit(at);
+    const uint32_t head = load_relaxed(&queue->head);
+    uint32_t units;
+    const char *base = ipc__ring_units(queue, &units);
+    if (unlikely(base == NULL || get->cursor != at || unit >= units ||
+                 head != ipc__place_count(at) * IPC__QUEUE_ONE))
+        return false;
+    if (ipc__place_count(at) == get->tail_seen) {
+        const uint32_t tail = load_acquire(&queue->tail); /* [put→get] */
+        get->tail_seen = ipc__queue_count(tail);
+        if (ipc__place_count(at) == get->tail_seen)
+            return false;
+    }
+    const struct ipc__record *record =
+        (const void *)(base + (size_t)unit * IPC__UNIT);
+    const uint32_t size = load_relaxed(&record->bytes);
+    const uint32_t length = load_relaxed(&record->units);
+    if (unlikely((uint32_t)load_acquire(&record->mark) != IPC__MARK_READY ||
+                 length - 1 >= units - unit || size > room ||
+                 size > (length - 1) * IPC__UNIT))
+        return false; /* also those in pages, and the way back to unit 0 */
+    __builtin_prefetch((const char *)record + 512);
+    memcpy(buffer, record + 1, size);
+    if (bytes != NULL)
+        *bytes = size;
+    const uint32_t end = unit + length == units ? 0 : unit + length;
+    const uint64_t next = ipc__place(ipc__place_count(at) + 1, end);
+    get->aborted_next = get->aborted;
+    get->next = next;
+    compiler_barrier();
+    if (unlikely(!cas32_release(&queue->head, head, head + IPC__QUEUE_ONE)))
+        return false; /* [get→put] */
+    compiler_barrier();
+    get->at = next;
+    get->cursor = next;
+    return true;
+}
+
+int ipc__ring_get(struct ipc_queue *queue, void *buffer, size_t room,
+                  size_t *bytes, ipc_deadline deadline)
+{
+    if (likely(ipc__guard_try(&queue->get.guard))) {
+        const bool done = get_usual(queue, buffer, room, bytes);
+        ipc__guard_unlock(&queue->get.guard);
+        if (likely(done))
+            return 0;
+    }
+    struct ipc__ring ring;
+    struct getting g = {.ring = &ring, .deadline = deadline};
+    int rc = ipc__ring_view(queue, &ring);
+    if (likely(rc == 0))
+        rc = begin_get(&g);
+    if (unlikely(rc != 0))
+        return rc;
+    if (bytes != NULL)
+        *bytes = g.found.bytes;
+    if (unlikely(g.found.bytes > room)) {
+        end_get(&g);
+        return ipc__queue_fail_size(queue, g.found.bytes, room,
+                                    "but the buffer has");
+    }
+    if (g.found.pages != 0)
+        return get_long(&g, buffer);
+    if (g.found.bytes != 0)
+        memcpy(buffer, g.found.data, g.found.bytes);
+    drop_short(&g);
+    end_get(&g);
+    return 0;
+}
+
+/* With the guard and a first message: as many short ones as follow it and
+ * fit. */
+static size_t get_some(struct getting *g, ipc_queue_item *items, size_t n)
+{
+    enum {
+        MOST = 256 /* that one system call can count */
+    };
+    size_t done = 0;
+    uint64_t place = g->found.place;
+    do {
+        if (g->found.pages != 0 || g->found.bytes > items[done].room ||
+            ((uint32_t)g->found.mark & IPC__MARK_STATES) != IPC__MARK_READY)
+            break;
+        memcpy(items[done].data, g->found.data, g->found.bytes);
+        items[done].bytes = g->found.bytes;
+        place = g->found.after;
+        if (++done == n || done == MOST)
+            break;
+    } while (is_behind(g, place) &&
+             ipc__record_look(g->ring, &place, &g->found));
+    if (done != 0) {
+        g->ring->queue->get.cursor = place;
+        ipc__ring_advance(g->ring, place, 0);
+    }
+    return done;
+}
+
+int ipc__ring_getv(struct ipc_queue *queue, ipc_queue_item *items, size_t n,
+                   ipc_deadline deadline)
+{
+    size_t done = 0;
+    while (done < n) {
+        struct ipc__ring ring;
+        struct getting g = {.ring = &ring,
+                            .deadline = done == 0 ? deadline : IPC_TIME_NOW};
+        int rc = ipc__ring_view(queue, &ring);
+        if (rc == 0)
+            rc = begin_get(&g);
+        size_t some = 0;
+        if (rc == 0 && is_first(&g) && g.found.pages == 0) {
+            some = get_some(&g, items + done, n - done);
+            end_get(&g);
+        } else if (rc == 0) {
+            end_get(&g);
+        }
+        if (rc == 0 && some == 0) {
+            rc = ipc__ring_get(queue, items[done].data, items[done].room,
+                               &items[done].bytes, g.deadline);
+            some = rc == 0;
+        }
+        if (rc != 0)
+            return done != 0 ? (int)done : rc;
+        done += some;
+    }
+    return (int)done;
+}
+
+/* ---- in place ---- */
+
+int ipc__ring_peek(struct ipc_queue *queue, ipc_message *message,
+                   ipc_deadline deadline)
+{
+    struct ipc__ring ring;
+    struct getting g = {.ring = &ring, .deadline = deadline};
+    int rc = ipc__ring_view(queue, &ring);
+    if (rc == 0)
+        rc = begin_get(&g);
+    if (rc != 0)
+        return rc;
+    claim(&g, IPC__MARK_PEEKING);
+    end_get(&g);
+    *message = (ipc_message){.data = g.found.data,
+                             .bytes = g.found.bytes,
+                             .token_ = {g.found.place, ipc__self.id}};
+    return 0;
+}
+
+int ipc__ring_release(struct ipc_queue *queue, ipc_message *message, bool keep)
+{
+    struct ipc__ring ring;
+    struct ipc__seen seen;
+    int rc = ipc__ring_view(queue, &ring);
+    if (rc != 0)
+        return rc;
+    uint64_t place = message->token_[0];
+    if (message->token_[1] != ipc__self.id ||
+        !ipc__record_look(&ring, &place, &seen) ||
+        seen.mark != (ipc__self.id | IPC__MARK_PEEKING))
+        return ipc__queue_fail(queue, -EINVAL,
+                               "has no such peek of this thread");
+    rc = finish(&ring, &seen, keep ? IPC__MARK_READY : IPC__MARK_FREE);
+    if (rc != 0)
+        return ipc__queue_fail(queue, rc, IPC__QUEUE_SPOILT);
+    *message = (ipc_message){0};
+    return 0;
+}

@@ -1,0 +1,485 @@
+/* Ring: those who put.  See ring.c. */
+#include <errno.h>
+#include <string.h>
+
+#include "core/error.h"
+#include "kernel/memory.h"
+#include "queue/ring.h"
+
+/* What is to be put. */
+struct want {
+    uint32_t bytes;
+    uint32_t message; /* units of it */
+    uint32_t units;   /* of its record */
+    uint32_t pages;   /* 0: it lies in the record */
+};
+
+static void want_room(struct want *w, size_t bytes)
+{
+    w->bytes = (uint32_t)bytes;
+    w->message = (uint32_t)((bytes + IPC__UNIT - 1) / IPC__UNIT);
+    if (bytes <= IPC__INLINE_MAX) {
+        w->units = 1 + w->message;
+        w->pages = 0;
+    } else {
+        w->units = 2;
+        w->pages = (uint32_t)((bytes + IPC__PAGE - 1) / IPC__PAGE);
+    }
+}
+
+/* ---- with the guard ---- */
+
+/* Where a record of so many units may begin, behind place; ring->units:
+ * nowhere. */
+static uint32_t find_unit(const struct ipc__ring *ring, uint64_t place,
+                          uint32_t units)
+{
+    const uint32_t at = ipc__place_unit(place);
+    const uint32_t freed = ipc__place_unit(ring->queue->put.freed);
+    if (unlikely(at >= ring->units))
+        return ring->units;
+    if (at < freed)
+        return units < freed - at ? at : ring->units;
+    if (units < ring->units - at || (units == ring->units - at && freed != 0))
+        return at;
+    return units < freed ? 0 : ring->units;
+}
+
+/* Memory for the units up to here. */
+static int have_units(const struct ipc__ring *ring, uint32_t end)
+{
+    enum {
+        PIECE = 16384 /* 256 KiB */
+    };
+    uint32_t *present = &ring->queue->put.units_present;
+    if (likely(end <= *present))
+        return 0;
+    uint32_t upto = (end + PIECE - 1) / PIECE * PIECE;
+    upto = upto < ring->units ? upto : ring->units;
+    const uintptr_t from =
+        (uintptr_t)ipc__record_at(ring, *present) & ~(uintptr_t)(IPC__PAGE - 1);
+    const uintptr_t to = (uintptr_t)ipc__record_at(ring, upto);
+    const int rc = ipc__memory_populate((void *)from, to - from);
+    if (rc == 0)
+        *present = upto;
+    return rc;
+}
+
+/* Room for it, if there is any by what is known: where it begins. */
+static int find_room(const struct ipc__ring *ring, uint64_t place,
+                     const struct want *w, uint32_t *unit, uint32_t *page)
+{
+    const struct ipc__queue_put *put = &ring->queue->put;
+    const uint32_t n =
+        ipc__queue_ahead(ipc__place_count(place), ipc__place_count(put->freed));
+    *unit = find_unit(ring, place, w->units);
+    if (n >= ring->capacity || put->used + w->message > ring->room ||
+        *unit == ring->units)
+        return -EAGAIN;
+    const int rc = have_units(ring, *unit + w->units);
+    if (rc != 0 || w->pages == 0)
+        return rc;
+    return ipc__pages_take(&ring->pages, w->pages, page);
+}
+
+/* What has been freed since is room.  -EAGAIN: nothing has. */
+static int free_room(struct ipc__ring *ring)
+{
+    struct ipc__queue_put *put = &ring->queue->put;
+    const uint32_t head =
+        ipc__queue_count(load_acquire(&ring->queue->head)); /* [get→put] */
+    uint64_t place = put->freed;
+    uint32_t n = ipc__queue_ahead(head, ipc__place_count(place));
+    struct ipc__seen seen;
+    if (n == 0)
+        return -EAGAIN;
+    if (n >
+        ipc__queue_ahead(ipc__place_count(put->at), ipc__place_count(place)))
+        return -EUCLEAN;
+    uint64_t used = put->used;
+    for (; n != 0; n--) {
+        if (!ipc__record_look(ring, &place, &seen))
+            return -EUCLEAN;
+        used -= seen.units;
+        if (seen.pages != 0)
+            ipc__pages_free(&ring->pages, seen.page, seen.pages);
+        place = seen.after;
+    }
+    put->used = used;
+    put->freed = place;
+    return 0;
+}
+
+/* At a place, for which room was found at unit.  *place: behind it. */
+static struct ipc__record *write_record(const struct ipc__ring *ring,
+                                        uint64_t *place, const struct want *w,
+                                        uint32_t unit, uint32_t page,
+                                        uint64_t mark)
+{
+    const uint32_t at = ipc__place_unit(*place);
+    if (unit != at)
+        store_relaxed(&ipc__record_at(ring, at)->units, 0u);
+    struct ipc__record *record = ipc__record_at(ring, unit);
+    store_relaxed(&record->mark, mark);
+    store_relaxed(&record->bytes, w->bytes);
+    store_relaxed(&record->units,
+                  w->units | (w->pages != 0 ? IPC__SPILLED : 0));
+    if (w->pages != 0) {
+        struct ipc__spill *spill = ipc__spill_of(record);
+        store_relaxed(&spill->page, page);
+        store_relaxed(&spill->pages, w->pages);
+        store_relaxed(&spill->units, w->message);
+    }
+    ring->queue->put.used += w->message;
+    const uint32_t end = unit + w->units;
+    *place =
+        ipc__place(ipc__place_count(*place) + 1, end == ring->units ? 0 : end);
+    return record;
+}
+
+/* tail counts n more messages, up to a place, and as many sleepers wake up. */
+static void count_messages(const struct ipc__ring *ring, uint64_t place,
+                           uint32_t n)
+{
+    struct ipc_queue *queue = ring->queue;
+    queue->put.next = place;
+    compiler_barrier();
+    for (;;) {
+        const uint32_t tail = load_relaxed(&queue->tail);
+        if (unlikely((tail & IPC__QUEUE_SLEEPERS) != 0)) {
+            (void)ipc__futex_change_and_wake(
+                &queue->tail, IPC__FUTEX_ADD,
+                (int)(n * IPC__QUEUE_ONE - IPC__QUEUE_SLEEPERS), (int)n);
+            break; /* [put→get] */
+        }
+        if (likely(
+                cas32_release(&queue->tail, tail, tail + n * IPC__QUEUE_ONE)))
+            break; /* [put→get] */
+    }
+    compiler_barrier();
+    queue->put.at = place;
+}
+
+static bool is_closed(const struct ipc__ring *ring)
+{
+    return (load_relaxed(&ring->queue->tail) & IPC__QUEUE_CLOSED) != 0;
+}
+
+/* ---- waiting for room ---- */
+
+struct putting {
+    struct ipc__ring *ring;
+    ipc_deadline deadline;
+    struct ipc__pace pace;
+    struct ipc__watch watch;
+    bool spun;
+    bool slept;
+    uint32_t unit; /* found: where it may begin, */
+    uint32_t page; /* and the first of its pages */
+};
+
+/* What the dead have left may be room.  And who might die and leave some? */
+static int sweep(struct putting *p)
+{
+    const int rc = ipc__ring_lock_get(p->ring);
+    if (rc == 0) {
+        ipc__ring_sweep(p->ring, &p->watch);
+        ipc__ring_unlock_get(p->ring);
+    }
+    return rc;
+}
+
+/* Without a guard: there was no room when head was as seen.  Wait until it may
+ * be worth a look.  0, or why not. */
+static int wait_for_room(struct putting *p, uint32_t seen)
+{
+    uint32_t *head = &p->ring->queue->head;
+    if (p->deadline == IPC_TIME_NOW)
+        return ipc__queue_fail(p->ring->queue, -EAGAIN, "is full");
+    if (!p->spun) {
+        p->spun = true;
+        if (ipc__spin(head, seen))
+            return 0;
+    }
+    if (ipc_time_left(p->deadline) == 0) {
+        if (p->slept) /* what woke us may have been meant for others too */
+            (void)or_relaxed(head, IPC__QUEUE_SLEEPERS);
+        return ipc__queue_fail(p->ring->queue, -ETIMEDOUT, "is full");
+    }
+    p->watch.count = 0;
+    ipc__watch_add(&p->watch, head, seen | IPC__QUEUE_SLEEPERS);
+    const int rc = sweep(p);
+    if (rc != 0)
+        return rc;
+    if ((seen & IPC__QUEUE_SLEEPERS) == 0 &&
+        !cas32_relaxed(head, seen, seen | IPC__QUEUE_SLEEPERS))
+        return 0; /* there is more room */
+    p->watch.thorough =
+        ipc__sleep_many(&p->pace, p->watch.words, p->watch.count, p->deadline);
+    p->slept = true;
+    p->spun = false;
+    return 0;
+}
+
+/* With the guard: what woke us may have been meant for others too. */
+static void pass_room_on(const struct putting *p)
+{
+    uint32_t *head = &p->ring->queue->head;
+    const uint32_t now = or_relaxed(head, IPC__QUEUE_SLEEPERS);
+    if (ipc__queue_ahead(ipc__place_count(p->ring->queue->put.at),
+                         ipc__queue_count(now)) < p->ring->capacity)
+        ipc__futex_wake(head, 1);
+}
+
+/* With the guard: room, if there is any. */
+static int look_for_room(struct putting *p, const struct want *w)
+{
+    struct ipc__ring *ring = p->ring;
+    const uint64_t at = ring->queue->put.at;
+    int rc = find_room(ring, at, w, &p->unit, &p->page);
+    if (likely(rc != -EAGAIN))
+        return rc;
+    rc = free_room(ring);
+    return rc != 0 ? rc : find_room(ring, at, w, &p->unit, &p->page);
+}
+
+/* 0: with the guard, and room found. */
+static int begin_put(struct putting *p, const struct want *w)
+{
+    struct ipc__ring *ring = p->ring;
+    for (;;) {
+        int rc = ipc__ring_lock_put(ring);
+        if (unlikely(rc != 0))
+            return rc;
+        const uint32_t seen = load_relaxed(&ring->queue->head);
+        rc = is_closed(ring) ? -EPIPE : look_for_room(p, w);
+        if (likely(rc == 0))
+            return 0;
+        ipc__ring_unlock_put(ring);
+        if (rc == -EPIPE)
+            return ipc__queue_fail(ring->queue, rc, "is closed");
+        if (rc == -EUCLEAN)
+            return ipc__queue_fail(ring->queue, rc, IPC__QUEUE_SPOILT);
+        if (rc == -ENOMEM)
+            return ipc__queue_fail(ring->queue, rc, "finds no memory");
+        rc = wait_for_room(p, seen);
+        if (rc != 0)
+            return rc;
+    }
+}
+
+/* With the guard: up to this place there are n messages more. */
+static void end_put(const struct putting *p, uint64_t place, uint32_t n)
+{
+    count_messages(p->ring, place, n);
+    if (unlikely(p->slept))
+        pass_room_on(p);
+    ipc__ring_unlock_put(p->ring);
+}
+
+static int begin(struct ipc_queue *queue, size_t bytes, struct ipc__ring *ring,
+                 struct want *w)
+{
+    const int rc = ipc__ring_view(queue, ring);
+    if (unlikely(rc != 0))
+        return rc;
+    want_room(w, bytes);
+    if (unlikely(bytes > IPC_QUEUE_BYTES_MAX || w->message > ring->room))
+        return ipc__queue_fail_size(queue, bytes, queue->bytes, "at most");
+    return 0;
+}
+
+/* ---- put ---- */
+
+static int put_long(struct ipc_queue *queue, const void *data, size_t bytes,
+                    ipc_deadline deadline)
+{
+    ipc_message message;
+    const int rc = ipc__ring_reserve(queue, bytes, &message, deadline);
+    if (rc != 0)
+        return rc;
+    memcpy(message.data, data, bytes);
+    return ipc__ring_commit(queue, &message, false);
+}
+
+static void write_short(const struct ipc__ring *ring, uint64_t *place,
+                        const struct want *w, uint32_t unit, const void *data)
+{
+    struct ipc__record *record =
+        write_record(ring, place, w, unit, 0, IPC__MARK_READY);
+    if (w->bytes != 0)
+        memcpy(record + 1, data, w->bytes);
+}
+
+/* With the guard: as below, if nothing unusual is to be done: there is room by
+ * what is known, in one piece, and nobody sleeps. */
+static bool put_usual(struct ipc_queue *queue, const void *data, uint32_t bytes)
+{
+    struct ipc__queue_put *put = &queue->put;
+    const uint32_t message = (bytes + IPC__UNIT - 1) / IPC__UNIT;
+    const uint64_t at = put->at;
+    const uint64_t freed = put->freed;
+    const uint32_t unit = ipc__place_unit(at);
+    const uint32_t end = unit + 1 + message;
+    const uint32_t tail = load_relaxed(&queue->tail);
+    uint32_t units;
+    char *base = ipc__ring_units(queue, &units);
+    const uint32_t limit =
+        unit < ipc__place_unit(freed) ? ipc__place_unit(freed) : units;
+    if (unlikely(base == NULL || end >= limit || end > put->units_present ||
+                 limit > units || end <= unit ||
+                 ipc__queue_ahead(ipc__place_count(at),
+                                  ipc__place_count(freed)) >= queue->capacity ||
+                 (put->used + message) * IPC__UNIT > queue->bytes ||
+                 tail != ipc__place_count(at) * IPC__QUEUE_ONE))
+        return false;
+    struct ipc__record *record = (void *)(base + (size_t)unit * IPC__UNIT);
+    prefetch_to_write((char *)record + 512);
+    store_relaxed(&record->mark, (uint64_t)IPC__MARK_READY);
+    store_relaxed(&record->bytes, bytes);
+    store_relaxed(&record->units, 1 + message);
+    memcpy(record + 1, data, bytes);
+    const uint64_t next = ipc__place(ipc__place_count(at) + 1, end);
+    put->used += message;
+    put->next = next;
+    compiler_barrier();
+    if (unlikely(!cas32_release(&queue->tail, tail, tail + IPC__QUEUE_ONE)))
+        return false; /* [put→get] */
+    compiler_barrier();
+    put->at = next;
+    return true;
+}
+
+int ipc__ring_put(struct ipc_queue *queue, const void *data, size_t bytes,
+                  ipc_deadline deadline)
+{
+    if (likely(bytes - 1 < IPC__INLINE_MAX &&
+               ipc__guard_try(&queue->put.guard))) {
+        const bool done = put_usual(queue, data, (uint32_t)bytes);
+        ipc__guard_unlock(&queue->put.guard);
+        if (likely(done))
+            return 0;
+    }
+    struct ipc__ring ring;
+    struct want w;
+    struct putting p = {.ring = &ring, .deadline = deadline};
+    int rc = begin(queue, bytes, &ring, &w);
+    if (unlikely(rc != 0))
+        return rc;
+    if (w.pages != 0)
+        return put_long(queue, data, bytes, deadline);
+    rc = begin_put(&p, &w);
+    if (unlikely(rc != 0))
+        return rc;
+    uint64_t place = queue->put.at;
+    write_short(&ring, &place, &w, p.unit, data);
+    end_put(&p, place, 1);
+    return 0;
+}
+
+/* With the guard and room for the first: as many short ones as there is room
+ * for by what is known. */
+static uint32_t write_some(const struct putting *p, uint64_t *place,
+                           const ipc_queue_item *items, size_t n)
+{
+    enum {
+        MOST = 256 /* that one system call can count */
+    };
+    struct want w;
+    uint32_t unit = p->unit;
+    uint32_t page;
+    uint32_t done = 0;
+    want_room(&w, items[0].bytes);
+    do {
+        write_short(p->ring, place, &w, unit, items[done].data);
+        if (++done == n || done == MOST || items[done].bytes > IPC__INLINE_MAX)
+            break;
+        want_room(&w, items[done].bytes);
+    } while (find_room(p->ring, *place, &w, &unit, &page) == 0);
+    return done;
+}
+
+static int put_some(struct ipc_queue *queue, const ipc_queue_item *items,
+                    size_t n, ipc_deadline deadline)
+{
+    struct ipc__ring ring;
+    struct want w;
+    struct putting p = {.ring = &ring, .deadline = deadline};
+    int rc = begin(queue, items[0].bytes, &ring, &w);
+    if (rc == 0 && w.pages != 0) {
+        rc = put_long(queue, items[0].data, items[0].bytes, deadline);
+        return rc == 0 ? 1 : rc;
+    }
+    if (rc == 0)
+        rc = begin_put(&p, &w);
+    if (rc != 0)
+        return rc;
+    uint64_t place = queue->put.at;
+    const uint32_t done = write_some(&p, &place, items, n);
+    end_put(&p, place, done);
+    return (int)done;
+}
+
+int ipc__ring_putv(struct ipc_queue *queue, const ipc_queue_item *items,
+                   size_t n, ipc_deadline deadline)
+{
+    size_t done = 0;
+    while (done < n) {
+        const int rc = put_some(queue, items + done, n - done, deadline);
+        if (rc < 0)
+            return done != 0 ? (int)done : rc;
+        done += (size_t)rc;
+    }
+    return (int)done;
+}
+
+/* ---- in place ---- */
+
+int ipc__ring_reserve(struct ipc_queue *queue, size_t bytes,
+                      ipc_message *message, ipc_deadline deadline)
+{
+    struct ipc__ring ring;
+    struct want w;
+    struct putting p = {.ring = &ring, .deadline = deadline};
+    int rc = begin(queue, bytes, &ring, &w);
+    if (rc == 0)
+        rc = begin_put(&p, &w);
+    if (rc != 0)
+        return rc;
+    uint64_t place = queue->put.at;
+    struct ipc__record *record = write_record(&ring, &place, &w, p.unit, p.page,
+                                              ipc__self.id | IPC__MARK_WRITING);
+    end_put(&p, place, 1);
+    *message = (ipc_message){
+        .data = w.pages != 0 ? (void *)(ring.pages.memory + p.page * IPC__PAGE)
+                             : (void *)(record + 1),
+        .bytes = bytes,
+        .token_ = {ipc__place(0, p.unit), ipc__self.id}};
+    return 0;
+}
+
+int ipc__ring_commit(struct ipc_queue *queue, ipc_message *message, bool abort)
+{
+    struct ipc__ring ring;
+    struct ipc__seen seen;
+    const int rc = ipc__ring_view(queue, &ring);
+    if (rc != 0)
+        return rc;
+    uint64_t place = message->token_[0];
+    const uint64_t mine = message->token_[1] | IPC__MARK_WRITING;
+    if (message->token_[1] != ipc__self.id ||
+        !ipc__record_look(&ring, &place, &seen) ||
+        (seen.mark & ~(uint64_t)FUTEX_BIT_WAITERS) != mine)
+        return ipc__queue_fail(queue, -EINVAL,
+                               "has no such reservation of this thread");
+    if (message->bytes > seen.bytes)
+        return ipc__queue_fail_size(queue, message->bytes, seen.bytes,
+                                    "and reserved were");
+    if (!abort)
+        store_relaxed(&seen.record->bytes, (uint32_t)message->bytes);
+    if (!ipc__mark_change(seen.record, mine,
+                          abort ? IPC__MARK_ABORTED : IPC__MARK_READY))
+        return ipc__queue_fail(queue, -EUCLEAN, IPC__QUEUE_SPOILT);
+    *message = (ipc_message){0};
+    return 0;
+}
