@@ -139,7 +139,7 @@ static void run(const char *name, struct sweep *sweep, long stride)
     struct sweep_result result;
     sweep->name = name;
     sweep->reset = reset;
-    sweep->stride = test_scale() > 1 ? 1 : stride;
+    sweep->stride = sweep_stride(stride);
     make_state(0);
     sweep_run(sweep, &result);
     report(name, &result);
@@ -158,7 +158,7 @@ static void one_resets(void)
 {
     struct sweep sweep = {
         .prepare = let_both_in_first, .victim = reset_it, .oracle = oracle};
-    run("reset", &sweep, 17);
+    run("reset", &sweep, 41);
 }
 
 static void one_enrolls(void)
@@ -180,7 +180,7 @@ static void one_gives_up(void)
     struct sweep sweep = {.prepare = let_one_in_first,
                           .victim = give_up,
                           .oracle = deadline_oracle};
-    run("deadline", &sweep, 11);
+    run("deadline", &sweep, 23);
 }
 
 /* ---- and the next one is killed too ---- */

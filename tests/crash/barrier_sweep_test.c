@@ -111,7 +111,7 @@ static struct sweep_result run(const char *name, struct sweep *sweep,
     sweep->reset = reset;
     sweep->victim = come;
     sweep->oracle = oracle;
-    sweep->stride = test_scale() > 1 ? 1 : stride;
+    sweep->stride = sweep_stride(stride);
     victim_was_first = sweep->meanwhile != NULL;
     make_state(flags);
     sweep_run(sweep, &result);
@@ -126,36 +126,36 @@ static void sweep_all_places(uint32_t flags, long stride)
                            .meanwhile = the_other_comes};
     struct sweep last = {.prepare = come_after_both};
     struct sweep_result result = run("first", &first, flags, stride);
-    sweep_expect_clean(&result, 50);
-    assert_true(result.woken > 5);
+    sweep_expect_clean(&result, 20);
+    assert_true(result.woken > 2);
     result = run("middle", &middle, flags, stride);
-    sweep_expect_clean(&result, 50);
-    assert_true(result.woken > 5);
+    sweep_expect_clean(&result, 20);
+    assert_true(result.woken > 2);
     result = run("last", &last, flags, stride);
-    sweep_expect_clean(&result, 50);
+    sweep_expect_clean(&result, 20);
     assert_true(state->passed > 0 && state->waited > 0);
 }
 
 static void one_of_three_dies(void)
 {
-    sweep_all_places(0, 7);
+    sweep_all_places(0, 13);
 }
 
 static void one_of_three_dies_with_an_action(void)
 {
     wait_at = wait_and_act;
-    sweep_all_places(0, 11);
+    sweep_all_places(0, 23);
 }
 
 static void one_of_three_dies_and_the_barrier_shrinks(void)
 {
-    sweep_all_places(IPC_BARRIER_SHRINK, 11);
+    sweep_all_places(IPC_BARRIER_SHRINK, 23);
 }
 
 static void one_of_three_dies_and_it_shrinks_with_an_action(void)
 {
     wait_at = wait_and_act;
-    sweep_all_places(IPC_BARRIER_SHRINK, 13);
+    sweep_all_places(IPC_BARRIER_SHRINK, 29);
 }
 
 static void without_list(void *ctx)
@@ -167,7 +167,7 @@ static void without_list(void *ctx)
 static void the_last_one_dies_unnoticed_by_recheck(void)
 {
     struct sweep last = {.prepare = without_list};
-    const struct sweep_result result = run("last", &last, 0, 5);
+    const struct sweep_result result = run("last", &last, 0, 11);
     sweep_expect_clean(&result, 50);
     assert_true(state->broken > 0);
 }

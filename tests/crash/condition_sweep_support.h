@@ -3,7 +3,7 @@
 #ifndef CONDITION_SWEEP_SUPPORT_H
 #define CONDITION_SWEEP_SUPPORT_H
 
-#include "harness/scale.h"
+#include "crash/look_once.h"
 #include "harness/sweep.h"
 #include "unit/condition_support.h"
 
@@ -29,6 +29,7 @@ struct state {
     int sleepers;       /* of the context */
     uint32_t notify;    /* as many as this, or EVERYBODY */
     uint32_t told;      /* the lock's owner died, somebody was told */
+    uint32_t notified;  /* the victim has come back from notify */
     uint32_t victim_rc; /* of the victim's wait, + 1000; 0: not back */
     uint32_t peers;     /* threads known before: more is a leftover */
     uint32_t hung;      /* the one who notifies waits for ever */
@@ -81,15 +82,11 @@ static inline void notify_so_many(uint32_t n)
         abort();
 }
 
-/* Make this thread known where the condition lies, and let it spin for one
- * look: more have many instructions, all alike. */
+/* Make this thread known where the condition lies. */
 static inline void warm_up(void *ctx)
 {
-    const uint32_t word = 0;
     (void)ctx;
-    ipc__spin_limit = 1;
-    (void)ipc__spin(&word, 0); /* the first one counts the CPUs */
-    ipc__spin_limit = 1;
+    look_once();
     if (ipc_lock_acquire(&state->warm.lock) != 0 ||
         ipc_condition_wait_until(&state->warm.condition, &state->warm.lock,
                                  IPC_TIME_NOW) != -ETIMEDOUT ||
@@ -221,7 +218,7 @@ static inline void reset_empty(void *ctx)
     memset(&state->lock, 0, sizeof state->lock);
     memset(&state->condition, 0, sizeof state->condition);
     memset(state->sleeper, 0, sizeof state->sleeper);
-    state->told = state->victim_rc = state->hung = 0;
+    state->told = state->victim_rc = state->hung = state->notified = 0;
 }
 
 static inline void reset_with_sleepers(void *ctx)

@@ -70,13 +70,14 @@ static void two_notifies_oracle(void *ctx, const struct sweep_point *point,
 /* ---- T20 ---- */
 
 static void sweep_notify(const char *name, int sleepers, uint32_t n,
-                         long min_points)
+                         long stride, long min_points)
 {
     struct sweep sweep = {.name = name,
                           .reset = reset_with_sleepers,
                           .prepare = warm_up,
                           .victim = notify,
-                          .oracle = notify_oracle};
+                          .oracle = notify_oracle,
+                          .stride = stride};
     struct sweep_result result;
     no_recheck();
     make_state(sleepers, n);
@@ -87,30 +88,30 @@ static void sweep_notify(const char *name, int sleepers, uint32_t n,
 
 static void t20_nobody_waits(void)
 {
-    sweep_notify("1", 0, 1, 5);
-    sweep_notify("all", 0, EVERYBODY, 5);
+    sweep_notify("1", 0, 1, 1, 5);
+    sweep_notify("all", 0, EVERYBODY, 1, 5);
 }
 
 static void t20_one_waits(void)
 {
-    sweep_notify("1", 1, 1, 50);
-    sweep_notify("2", 1, 2, 50);
-    sweep_notify("all", 1, EVERYBODY, 50);
+    sweep_notify("1", 1, 1, 1, 50);
+    sweep_notify("2", 1, 2, 1, 50);
+    sweep_notify("all", 1, EVERYBODY, 1, 50);
 }
 
 static void t20_two_wait_and_one_is_notified(void)
 {
-    sweep_notify("1", 2, 1, 50);
+    sweep_notify("1", 2, 1, 1, 50);
 }
 
 static void t20_two_wait_and_two_are_notified(void)
 {
-    sweep_notify("2", 2, 2, 80);
+    sweep_notify("2", 2, 2, sweep_stride(2), 80);
 }
 
 static void t20_two_wait_and_all_are_notified(void)
 {
-    sweep_notify("all", 2, EVERYBODY, 80);
+    sweep_notify("all", 2, EVERYBODY, sweep_stride(2), 80);
 }
 
 /* Those who come back are told, and those who do not come back are found by
@@ -121,12 +122,53 @@ static void t20_the_notifier_holds_the_lock(void)
                           .reset = reset_with_sleepers,
                           .prepare = warm_up,
                           .victim = change_and_notify,
-                          .oracle = notify_oracle};
+                          .oracle = notify_oracle,
+                          .stride = sweep_stride(3)};
     struct sweep_result result;
     no_recheck();
     make_state(2, 1);
     sweep_run(&sweep, &result);
     report("holding", &result);
+    sweep_expect_clean(&result, 80);
+}
+
+static void hold_and_notify(void *ctx)
+{
+    take_lock();
+    notify(ctx);
+    __atomic_store_n(&state->notified, 1, __ATOMIC_SEQ_CST);
+    let_go(0);
+}
+
+/* Nobody else does anything: the notifier's death alone has to wake it. */
+static void called_by_its_death_oracle(void *ctx,
+                                       const struct sweep_point *point,
+                                       struct sweep_result *result)
+{
+    const int64_t end = test_now_ns() + WEDGE_MS * NS_PER_MS;
+    (void)ctx;
+    while (__atomic_load_n(&state->notified, __ATOMIC_SEQ_CST) != 0 &&
+           !is_back(0) && test_now_ns() < end)
+        poll_pause();
+    if (__atomic_load_n(&state->notified, __ATOMIC_SEQ_CST) != 0 && !is_back(0))
+        sweep_lost(result, point);
+    look(state->notify, point, result);
+}
+
+/* The one who is called is to be woken by the release, which does not come: the
+ * kernel wakes it. */
+static void t20_the_notifier_dies_before_it_releases(void)
+{
+    struct sweep sweep = {.name = "before release",
+                          .reset = reset_with_sleepers,
+                          .prepare = warm_up,
+                          .victim = hold_and_notify,
+                          .oracle = called_by_its_death_oracle};
+    struct sweep_result result;
+    no_recheck();
+    make_state(1, 1);
+    sweep_run(&sweep, &result);
+    report("before release", &result);
     sweep_expect_clean(&result, 80);
 }
 
@@ -137,7 +179,7 @@ static void t20_the_first_notify_of_a_process(void)
                           .reset = reset_with_sleepers,
                           .victim = notify,
                           .oracle = notify_oracle,
-                          .stride = test_scale() > 1 ? 1 : 23};
+                          .stride = sweep_stride(23)};
     struct sweep_result result;
     no_recheck();
     make_state(1, 1);
@@ -236,6 +278,7 @@ static const struct test_case cases[] = {
     TEST_CASE_LIMIT(t20_two_wait_and_two_are_notified, 60),
     TEST_CASE_LIMIT(t20_two_wait_and_all_are_notified, 60),
     TEST_CASE_LIMIT(t20_the_notifier_holds_the_lock, 60),
+    TEST_CASE_LIMIT(t20_the_notifier_dies_before_it_releases, 60),
     TEST_CASE_LIMIT(t20_the_first_notify_of_a_process, 60),
     TEST_CASE_LIMIT(t20_the_next_notifier_is_killed_too, 150),
     TEST_CASE_LIMIT(a_call_in_two_steps_is_found, 60),

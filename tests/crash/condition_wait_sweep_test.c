@@ -179,7 +179,7 @@ static void t19_all_are_notified(void)
     struct sweep_result result;
     no_recheck();
     make_state(2, EVERYBODY);
-    sweep_wait(NULL, others_then_notify, test_scale() > 1 ? 1 : 2, &result);
+    sweep_wait(NULL, others_then_notify, sweep_stride(3), &result);
     sweep_expect_clean(&result, 100);
     assert_true(result.woken > 30);
     assert_int_equal(state->swallowed, 0);
@@ -192,7 +192,7 @@ static void t19_more_are_notified_than_live(void)
     no_recheck();
     first_sleepers = 1;
     make_state(2, 3);
-    sweep_wait(NULL, others_then_notify, test_scale() > 1 ? 1 : 3, &result);
+    sweep_wait(NULL, others_then_notify, sweep_stride(5), &result);
     sweep_expect_clean(&result, 50);
     assert_int_equal(state->swallowed, 0);
 }
@@ -219,7 +219,7 @@ static void t19_the_deadline_passes(void)
                           .prepare = warm_and_hold,
                           .victim = time_out_and_let_go,
                           .oracle = time_out_oracle,
-                          .stride = test_scale() > 1 ? 1 : 2};
+                          .stride = sweep_stride(3)};
     struct sweep_result result;
     no_recheck();
     make_state(2, 1);
@@ -238,29 +238,29 @@ static void sweep_by_recheck(int before, uint32_t n, long stride,
     first_sleepers = before;
     ipc__recheck_ns = OFTEN_MS * NS_PER_MS;
     make_state(2, n);
-    sweep_wait("often", meanwhile, test_scale() > 1 ? 1 : stride, &result);
+    sweep_wait("often", meanwhile, sweep_stride(stride), &result);
     sweep_expect_clean(&result, 30);
     assert_true(result.woken > 10);
 
     /* Where each point may cost a re-check of the true period. */
     ipc__recheck_ns = IPC__RECHECK_NS;
-    sweep_wait("as_is", meanwhile, test_scale() > 1 ? 1 : 4 * stride, &result);
+    sweep_wait("as_is", meanwhile, sweep_stride(4 * stride), &result);
     sweep_expect_clean(&result, 10);
 }
 
 static void t19_one_is_notified_by_recheck(void)
 {
-    sweep_by_recheck(0, 1, 3, others_then_notify);
+    sweep_by_recheck(0, 1, 5, others_then_notify);
 }
 
 static void t19_two_are_notified_by_recheck(void)
 {
-    sweep_by_recheck(1, 2, 3, others_then_notify);
+    sweep_by_recheck(1, 2, 5, others_then_notify);
 }
 
 static void t19_the_lock_is_taken_by_recheck(void)
 {
-    sweep_by_recheck(0, 1, 9, others_then_notify_holding);
+    sweep_by_recheck(0, 1, 11, others_then_notify_holding);
 }
 
 /* ---- the one who passes a call on is killed ---- */
@@ -313,7 +313,7 @@ static void t19_the_one_who_passes_on_is_killed(void)
                           .prepare = warm_up,
                           .victim = pass_on,
                           .oracle = pass_on_oracle,
-                          .stride = test_scale() > 1 ? 1 : 5};
+                          .stride = sweep_stride(5)};
     struct sweep_result result;
     no_recheck();
     make_state(2, 1);

@@ -1,7 +1,7 @@
 /* T22: an event is killed at every instruction of set, clear and wait.  It was
  * set, and all who waited are awake at once, or it was not, and all wait as
  * before.  All without the re-check. */
-#include "harness/scale.h"
+#include "crash/look_once.h"
 #include "harness/sweep.h"
 #include "unit/lock_support.h"
 
@@ -37,14 +37,10 @@ static void must(int rc)
         abort();
 }
 
-/* One look: more have many instructions, all alike. */
-static void spin_once(void *ctx)
+static void prepare_to_wait(void *ctx)
 {
-    const uint32_t word = 0;
     (void)ctx;
-    ipc__spin_limit = 1;
-    (void)ipc__spin(&word, 0); /* the first one counts the CPUs */
-    ipc__spin_limit = 1;
+    look_once();
 }
 
 static void set(void *ctx)
@@ -356,15 +352,17 @@ static void others_then_pulse(void *ctx, pid_t victim, bool dead)
 }
 
 static void sweep_waiter(const char *name, int sleepers,
-                         void (*meanwhile)(void *ctx, pid_t victim, bool dead))
+                         void (*meanwhile)(void *ctx, pid_t victim, bool dead),
+                         long stride)
 {
     struct sweep sweep = {.name = name,
                           .reset = reset_empty,
-                          .prepare = spin_once,
+                          .prepare = prepare_to_wait,
                           .victim = wait_till_set,
                           .asleep = victim_asleep,
                           .meanwhile = meanwhile,
-                          .oracle = wait_oracle};
+                          .oracle = wait_oracle,
+                          .stride = stride};
     struct sweep_result result;
     make_state(sleepers);
     sweep_run(&sweep, &result);
@@ -375,18 +373,18 @@ static void sweep_waiter(const char *name, int sleepers,
 
 static void t22_wait_and_be_woken(void)
 {
-    sweep_waiter("alone", 0, others_then_set);
-    sweep_waiter("two", 2, others_then_set);
-    sweep_waiter("pulse", 2, others_then_pulse);
+    sweep_waiter("alone", 0, others_then_set, 1);
+    sweep_waiter("two", 2, others_then_set, sweep_stride(3));
+    sweep_waiter("pulse", 2, others_then_pulse, sweep_stride(3));
 }
 
 static void t22_wait_and_time_out(void)
 {
     struct sweep sweep = {.reset = reset_with_sleepers,
-                          .prepare = spin_once,
+                          .prepare = prepare_to_wait,
                           .victim = time_out,
                           .oracle = clear_oracle,
-                          .stride = test_scale() > 1 ? 1 : 5};
+                          .stride = sweep_stride(5)};
     struct sweep_result result;
     make_state(2);
     sweep_run(&sweep, &result);

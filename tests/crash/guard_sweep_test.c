@@ -149,7 +149,7 @@ static void two_wait_without_robust_lists_by_recheck(void)
                           .prepare = without_list_warm_and_take,
                           .victim = change_and_give,
                           .oracle = sleepers_oracle,
-                          .stride = test_scale() > 1 ? 1 : 5};
+                          .stride = sweep_stride(5)};
     struct sweep_result result;
     begin(2);
     sweep_run(&sweep, &result);
@@ -166,8 +166,7 @@ static void a_waiter_is_killed_when_it_is_released(void)
     struct sweep_result result;
     no_recheck();
     begin(2);
-    sweep_wait(hold_then_give, others_then_release, test_scale() > 1 ? 1 : 3,
-               &result);
+    sweep_wait(hold_then_give, others_then_release, sweep_stride(3), &result);
     sweep_expect_clean(&result, 100);
     assert_true(result.woken > 20);
     assert_int_equal(state->lost_wakes, 0);
@@ -180,13 +179,11 @@ static void a_waiter_is_killed_when_the_owner_died_by_recheck(void)
 {
     struct sweep_result result;
     begin(2);
-    sweep_wait(hold_then_give, others_then_kill, test_scale() > 1 ? 1 : 11,
-               &result);
+    sweep_wait(hold_then_give, others_then_kill, sweep_stride(11), &result);
     sweep_expect_clean(&result, 30);
     no_recheck();
     begin(2);
-    sweep_wait(hold_then_give, others_then_kill, test_scale() > 1 ? 1 : 11,
-               &result);
+    sweep_wait(hold_then_give, others_then_kill, sweep_stride(11), &result);
 }
 
 /* ---- what these must find ---- */

@@ -11,12 +11,6 @@
 #include "harness/step.h"
 #include "sync/fair.h"
 
-/* Between the points of a quick run, where each may cost a re-check. */
-static long coarse(long stride)
-{
-    return test_scale() > 1 ? 1 : stride;
-}
-
 /* ---- T01: acquire and release ---- */
 
 static void t01_nobody_waits(void)
@@ -104,7 +98,7 @@ static void t01_release_with_two_dead_in_front(void)
                           .prepare = kill_two_in_front,
                           .victim = change_and_give,
                           .oracle = last_one_oracle,
-                          .stride = coarse(2)};
+                          .stride = sweep_stride(5)};
     struct sweep_result result;
     make_scene(3);
     sweep_run(&sweep, &result);
@@ -172,7 +166,7 @@ static void sweep_wait(int in_front, int behind, void (*end)(void), long stride,
 static void t05_first_in_line(void)
 {
     struct sweep_result result;
-    sweep_wait(0, 2, have_it_released, coarse(3), &result);
+    sweep_wait(0, 2, have_it_released, sweep_stride(9), &result);
     sweep_expect_clean(&result, 100);
     assert_true(result.woken > 20);
 }
@@ -180,14 +174,14 @@ static void t05_first_in_line(void)
 static void t05_second_in_line(void)
 {
     struct sweep_result result;
-    sweep_wait(1, 1, have_it_released, coarse(3), &result);
+    sweep_wait(1, 1, have_it_released, sweep_stride(11), &result);
     sweep_expect_clean(&result, 50);
 }
 
 static void t05_last_in_line(void)
 {
     struct sweep_result result;
-    sweep_wait(2, 0, have_it_released, coarse(3), &result);
+    sweep_wait(2, 0, have_it_released, sweep_stride(11), &result);
     sweep_expect_clean(&result, 30);
 }
 
@@ -195,7 +189,7 @@ static void t05_without_the_recheck(void)
 {
     struct sweep_result result;
     no_recheck();
-    sweep_wait(0, 2, have_it_released, coarse(3), &result);
+    sweep_wait(0, 2, have_it_released, sweep_stride(9), &result);
     sweep_expect_clean(&result, 100);
 }
 
@@ -203,7 +197,7 @@ static void t05_without_the_recheck(void)
 static void t05_the_owner_is_killed_by_recheck(void)
 {
     struct sweep_result result;
-    sweep_wait(0, 2, have_it_inherited, coarse(5), &result);
+    sweep_wait(0, 2, have_it_inherited, sweep_stride(11), &result);
     sweep_expect_clean(&result, 30);
 }
 
@@ -248,14 +242,14 @@ static void sweep_leaving(long stride, long min_points)
 
 static void t05_joining_and_leaving_the_line(void)
 {
-    sweep_leaving(coarse(2), 100);
+    sweep_leaving(sweep_stride(5), 100);
 }
 
 /* Long enough that it sleeps, also one instruction at a time. */
 static void t05_leaving_the_line_after_a_sleep(void)
 {
     patience_ns = 40 * NS_PER_MS;
-    sweep_leaving(coarse(11), 30);
+    sweep_leaving(sweep_stride(23), 30);
 }
 
 /* ---- T04: and the next one is killed too ---- */
@@ -315,7 +309,7 @@ static void t04_joining_and_leaving_the_line_twice(void)
         sweep2_run(&sweep, &result);
     } else {
         sweep.reset = reset_and_kill_one;
-        sweep.stride = 3;
+        sweep.stride = 5;
         first_dies_at = 1;
         sweep_run(&sweep, &result);
     }

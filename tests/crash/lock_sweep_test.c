@@ -50,7 +50,7 @@ static void t01_the_first_acquire_of_a_process(void)
                           .reset = reset,
                           .victim = take_change_give,
                           .oracle = fresh_oracle,
-                          .stride = test_scale() > 1 ? 1 : 11};
+                          .stride = sweep_stride(11)};
     struct sweep_result result;
     make_state(0);
     sweep_run(&sweep, &result);
@@ -105,7 +105,7 @@ static void sweep_without_list(void)
                           .prepare = without_list_warm_and_take,
                           .victim = change_and_give,
                           .oracle = sleepers_oracle,
-                          .stride = test_scale() > 1 ? 1 : 5};
+                          .stride = sweep_stride(5)};
     struct sweep_result result;
     make_state(2);
     sweep_run(&sweep, &result);

@@ -2,11 +2,10 @@
  * the others who wait get the lock in turn. */
 #include "crash/owner_wait_support.h"
 
-/* Between the points of a quick run, where each may cost a re-check. */
-static long coarse(void)
-{
-    return test_scale() > 1 ? 1 : 11;
-}
+enum {
+    COARSE = 11, /* stride of a quick run, where a point may cost a re-check */
+    OFTEN_MS = 5 /* a period that lets more points be tried */
+};
 
 /* What a death after the wake-up does to those who still sleep, without the
  * re-check: the wake-up is handed on as long as the lock is free.  (When the
@@ -27,23 +26,30 @@ static void t05_the_lock_is_released_with_recheck(void)
 {
     struct sweep_result result;
     make_state(2);
-    sweep_wait(hold_then_give, others_then_release, coarse(), &result);
+    sweep_wait(hold_then_give, others_then_release, sweep_stride(COARSE),
+               &result);
     sweep_expect_clean(&result, 30);
 }
 
-/* With the re-check nobody waits for ever; without it, how many points there
- * are at which somebody would is told by the figures. */
+/* With the re-check nobody waits for ever: as it is, and when there is one so
+ * often that many points can be tried; without it, how many points there are
+ * at which somebody would is told by the figures. */
 static void sweep_by_recheck(void (*first)(void *ctx),
                              void (*meanwhile)(void *ctx, pid_t victim,
                                                bool dead))
 {
     struct sweep_result result;
+    ipc__recheck_ns = OFTEN_MS * NS_PER_MS;
     make_state(2);
-    sweep_wait(first, meanwhile, coarse(), &result);
+    sweep_wait(first, meanwhile, sweep_stride(COARSE), &result);
     sweep_expect_clean(&result, 30);
+    ipc__recheck_ns = IPC__RECHECK_NS;
+    make_state(2);
+    sweep_wait(first, meanwhile, sweep_stride(4 * COARSE), &result);
+    sweep_expect_clean(&result, 10);
     no_recheck();
     make_state(2);
-    sweep_wait(first, meanwhile, coarse(), &result);
+    sweep_wait(first, meanwhile, sweep_stride(COARSE), &result);
 }
 
 /* By the re-check: the kernel wakes one of those who wait for a dead owner,
@@ -66,8 +72,10 @@ static void t05_a_swallowed_wakeup_is_found_and_made_good_by_recheck(void)
 {
     struct sweep_result result;
     prepare = without_list_warm_up;
+    ipc__recheck_ns = OFTEN_MS * NS_PER_MS;
     make_state(2);
-    sweep_wait(hold_then_give, others_then_release, coarse(), &result);
+    sweep_wait(hold_then_give, others_then_release, sweep_stride(COARSE),
+               &result);
     sweep_expect_clean(&result, 30);
     no_recheck();
     make_state(2);

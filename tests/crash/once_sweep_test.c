@@ -1,7 +1,6 @@
 /* One who runs a once, or waits for who runs it, is killed at every
  * instruction.  Nobody hangs; whoever returns finds it done; and it is done
  * again only when who did it died. */
-#include "harness/scale.h"
 #include "harness/sweep.h"
 #include "unit/lock_support.h"
 
@@ -330,7 +329,7 @@ static void who_waits_by_recheck(void)
                           .prepare = warm_up,
                           .victim = run_it,
                           .meanwhile = others_then_go,
-                          .stride = test_scale() > 1 ? 1 : 11};
+                          .stride = sweep_stride(11)};
     make_state(2);
     struct sweep_result result = sweep_once("done", &sweep);
     sweep_expect_clean(&result, 10);

@@ -3,7 +3,7 @@
 #ifndef OWNER_SWEEP_SUPPORT_H
 #define OWNER_SWEEP_SUPPORT_H
 
-#include "harness/scale.h"
+#include "crash/look_once.h"
 #include "harness/sweep.h"
 #include "unit/lock_support.h"
 
@@ -92,6 +92,7 @@ static inline void think(void)
 static inline void warm_up(void *ctx)
 {
     (void)ctx;
+    look_once();
     if (ipc_lock_acquire(&state->warm) != 0 ||
         ipc_lock_release(&state->warm) != 0)
         abort();

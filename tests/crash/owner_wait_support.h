@@ -115,13 +115,21 @@ static void wait_oracle(void *ctx, const struct sweep_point *point,
     sleepers_oracle(ctx, point, result);
 }
 
-static inline void without_list_warm_up(void *ctx)
+/* It keeps the true period: step by step it takes longer than a short one. */
+static void warm_up_to_wait(void *ctx)
 {
-    ipc__robust_list_usable = false;
+    if (ipc__recheck_ns != INT64_MAX)
+        ipc__recheck_ns = IPC__RECHECK_NS;
     warm_up(ctx);
 }
 
-static void (*prepare)(void *ctx) = warm_up;
+static inline void without_list_warm_up(void *ctx)
+{
+    ipc__robust_list_usable = false;
+    warm_up_to_wait(ctx);
+}
+
+static void (*prepare)(void *ctx) = warm_up_to_wait;
 
 static void sweep_wait(void (*first)(void *ctx),
                        void (*meanwhile)(void *ctx, pid_t victim, bool dead),

@@ -1,6 +1,6 @@
 /* T03: an rlock, nested three deep, is killed at every instruction.  Whoever
  * comes next holds it once, whatever depth the dead one had reached. */
-#include "harness/scale.h"
+#include "crash/look_once.h"
 #include "harness/sweep.h"
 #include "unit/lock_support.h"
 
@@ -26,6 +26,7 @@ static struct role sleeping;
 static void warm_up(void *ctx)
 {
     (void)ctx;
+    look_once();
     if (ipc_lock_acquire(&state->warm) != 0 ||
         ipc_lock_release(&state->warm) != 0)
         abort();

@@ -3,7 +3,6 @@
 #ifndef RWLOCK_SWEEP_SUPPORT_H
 #define RWLOCK_SWEEP_SUPPORT_H
 
-#include "harness/scale.h"
 #include "harness/sweep.h"
 #include "unit/lock_support.h"
 

@@ -4,13 +4,6 @@
  * after a writer that died is told so, exactly once. */
 #include "crash/rwlock_sweep_support.h"
 
-/* The loops over 120 places make a write a long operation: in the quick run
- * not every round of them is tried. */
-static long coarse(long stride)
-{
-    return test_scale() > 1 ? 1 : stride;
-}
-
 /* ---- nobody waits ---- */
 
 static void sweep_alone(const char *name, void (*op)(void *ctx),
@@ -69,13 +62,15 @@ static void write_or_give_up(void *ctx)
     give();
 }
 
+/* The loops over 120 places make a write a long operation: in the quick run
+ * not every round of them is tried. */
 static void nobody_waits(void)
 {
     sweep_alone("read", read_look_give, reader_oracle, 1);
-    sweep_alone("deep", read_three_deep, reader_oracle, coarse(2));
-    sweep_alone("write", write_change_give, writer_oracle, coarse(2));
-    sweep_alone("nowait", write_or_give_up, writer_oracle, coarse(5));
-    sweep_alone("downgrade", write_then_read, writer_oracle, coarse(3));
+    sweep_alone("deep", read_three_deep, reader_oracle, sweep_stride(2));
+    sweep_alone("write", write_change_give, writer_oracle, sweep_stride(2));
+    sweep_alone("nowait", write_or_give_up, writer_oracle, sweep_stride(5));
+    sweep_alone("downgrade", write_then_read, writer_oracle, sweep_stride(3));
 }
 
 /* What a thread does once in its life, to be known, is swept too. */
@@ -85,7 +80,7 @@ static void the_first_acquire_of_a_process(void)
                           .reset = reset,
                           .victim = read_look_give,
                           .oracle = reader_oracle,
-                          .stride = coarse(17)};
+                          .stride = sweep_stride(17)};
     struct sweep_result result;
     make_state("");
     sweep_run(&sweep, &result);
@@ -169,8 +164,8 @@ static void one_waits_for_a_reader(void)
 
 static void two_wait_for_a_reader(void)
 {
-    sweep_release("WR", "WR", read_let_in, look_give, 1);
-    sweep_release("WW", "WW", read_let_in, look_give, 1);
+    sweep_release("WR", "WR", read_let_in, look_give, sweep_stride(3));
+    sweep_release("WW", "WW", read_let_in, look_give, sweep_stride(3));
 }
 
 static void one_waits_for_a_writer(void)
@@ -181,16 +176,19 @@ static void one_waits_for_a_writer(void)
 
 static void two_wait_for_a_writer(void)
 {
-    sweep_release("RR", "RR", write_let_in, change_give, 1);
-    sweep_release("WR", "WR", write_let_in, change_give, 1);
-    sweep_release("WW", "WW", write_let_in, change_give, 1);
+    sweep_release("RR", "RR", write_let_in, change_give, sweep_stride(3));
+    sweep_release("WR", "WR", write_let_in, change_give, sweep_stride(3));
+    sweep_release("WW", "WW", write_let_in, change_give, sweep_stride(3));
 }
 
 static void downgrade_with_others_waiting(void)
 {
-    sweep_release("R", "R", write_let_in, change_downgrade_give, 1);
-    sweep_release("W", "W", write_let_in, change_downgrade_give, 1);
-    sweep_release("WR", "WR", write_let_in, change_downgrade_give, coarse(2));
+    sweep_release("R", "R", write_let_in, change_downgrade_give,
+                  sweep_stride(3));
+    sweep_release("W", "W", write_let_in, change_downgrade_give,
+                  sweep_stride(3));
+    sweep_release("WR", "WR", write_let_in, change_downgrade_give,
+                  sweep_stride(5));
 }
 
 static void without_list_read_let_in(void *ctx)
@@ -212,11 +210,11 @@ static void without_robust_lists_by_recheck(void)
     struct sweep reader = {.prepare = without_list_read_let_in,
                            .victim = look_give,
                            .oracle = reader_oracle,
-                           .stride = coarse(3)};
+                           .stride = sweep_stride(3)};
     struct sweep writer = {.prepare = without_list_write_let_in,
                            .victim = change_give,
                            .oracle = writer_oracle,
-                           .stride = coarse(3)};
+                           .stride = sweep_stride(3)};
     quick_recheck();
     struct sweep_result result = sweep_crowd("reader", "WR", &reader);
     sweep_expect_clean(&result, 10);

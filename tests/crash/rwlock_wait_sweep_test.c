@@ -131,14 +131,14 @@ static struct sweep_result run(const struct plan *plan, long stride)
 static void run_without_recheck(const struct plan *plan, long stride)
 {
     no_recheck();
-    const struct sweep_result result = run(plan, test_scale() > 1 ? 1 : stride);
+    const struct sweep_result result = run(plan, sweep_stride(stride));
     assert_true(result.woken > 5);
     assert_int_equal(state->lost_wakes, 0);
 }
 
 static void run_with_recheck(const struct plan *plan)
 {
-    (void)run(plan, test_scale() > 1 ? 1 : 19);
+    (void)run(plan, sweep_stride(29));
 }
 
 static void a_writer_waits_for_a_reader(void)
@@ -148,13 +148,13 @@ static void a_writer_waits_for_a_reader(void)
                                        .sleepers = "WR",
                                        .victim = write_change_give,
                                        .meanwhile = others_then_release},
-                        9);
+                        17);
     run_without_recheck(&(struct plan){.name = "RR",
                                        .holders = "R",
                                        .sleepers = "RR",
                                        .victim = write_change_give,
                                        .meanwhile = others_then_release},
-                        9);
+                        17);
 }
 
 static void a_writer_waits_for_two_readers(void)
@@ -164,7 +164,7 @@ static void a_writer_waits_for_two_readers(void)
                                        .sleepers = "R",
                                        .victim = write_change_give,
                                        .meanwhile = others_then_release},
-                        9);
+                        17);
 }
 
 static void a_writer_waits_for_a_writer(void)
@@ -174,7 +174,7 @@ static void a_writer_waits_for_a_writer(void)
                                        .sleepers = "WR",
                                        .victim = write_change_give,
                                        .meanwhile = others_then_release},
-                        9);
+                        17);
 }
 
 static void a_reader_waits_for_a_writer(void)
@@ -184,13 +184,13 @@ static void a_reader_waits_for_a_writer(void)
                                        .sleepers = "WR",
                                        .victim = read_look_give,
                                        .meanwhile = others_then_release},
-                        9);
+                        17);
     run_without_recheck(&(struct plan){.name = "none",
                                        .holders = "W",
                                        .sleepers = "",
                                        .victim = read_look_give,
                                        .meanwhile = others_then_release},
-                        9);
+                        17);
 }
 
 /* By the re-check: a victim that was woken by a death does not tell the
@@ -250,7 +250,7 @@ static void a_writer_gives_up(void)
                                        .sleepers = "RR",
                                        .victim = write_or_give_up,
                                        .meanwhile = others_only},
-                        31);
+                        61);
 }
 
 /* ---- what these must find ---- */

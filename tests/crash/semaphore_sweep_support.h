@@ -8,7 +8,7 @@
 #ifndef SEMAPHORE_SWEEP_SUPPORT_H
 #define SEMAPHORE_SWEEP_SUPPORT_H
 
-#include "harness/scale.h"
+#include "crash/look_once.h"
 #include "harness/sweep.h"
 #include "unit/semaphore_support.h"
 
@@ -120,19 +120,11 @@ static inline void think(void)
         ;
 }
 
-/* Looks before a sleep are many instructions, and all the same. */
-static inline void look_less(void)
-{
-    const uint32_t word = 0;
-    (void)ipc__spin(&word, 0); /* has counted the CPUs now */
-    ipc__spin_limit = 1;
-}
-
 /* Make this thread known where the semaphore lies. */
 static inline void warm_up(void *ctx)
 {
     (void)ctx;
-    look_less();
+    look_once();
     if (ipc_semaphore_acquire(scene->warm) != 0 ||
         ipc_semaphore_release(scene->warm) != 0 ||
         ipc_lock_acquire(&scene->known) != 0 ||

@@ -82,7 +82,8 @@ static void t16_many_at_once(void)
                                 .reset = reset,
                                 .prepare = warm_up,
                                 .victim = take_and_give_many,
-                                .oracle = oracle};
+                                .oracle = oracle,
+                                .stride = sweep_stride(3)};
     sweep_kinds(all_kinds, &plan, &sweep, 30);
 }
 
@@ -107,7 +108,7 @@ static void t16_the_first_acquire_of_a_process(void)
                           .reset = reset,
                           .victim = take_and_give_one,
                           .oracle = oracle,
-                          .stride = test_scale() > 1 ? 1 : 11};
+                          .stride = sweep_stride(11)};
     sweep_kinds(tracked_kinds, &plan, &sweep, 100);
     sweep.grain = SWEEP_SYSCALLS;
     sweep.stride = 1;
@@ -116,13 +117,15 @@ static void t16_the_first_acquire_of_a_process(void)
 
 /* ---- somebody waits ---- */
 
-static void sweep_release(const struct scene *plan, void (*victim)(void *ctx))
+static void sweep_release(const struct scene *plan, void (*victim)(void *ctx),
+                          long stride)
 {
     const struct sweep sweep = {.name = "release",
                                 .reset = reset,
                                 .prepare = have_them_wait,
                                 .victim = victim,
-                                .oracle = oracle};
+                                .oracle = oracle,
+                                .stride = stride};
     no_recheck();
     sweep_kinds(all_kinds, plan, &sweep, 15);
     assert_int_equal(sums.lost_wakes, 0);
@@ -133,14 +136,14 @@ static void t16_one_waits(void)
 {
     const struct scene plan = {
         .total = 4, .holders = 3, .victims = 1, .sleepers = 1};
-    sweep_release(&plan, give_back_one);
+    sweep_release(&plan, give_back_one, 1);
 }
 
 static void t16_two_wait(void)
 {
     const struct scene plan = {
         .total = 4, .holders = 3, .victims = 1, .sleepers = 2};
-    sweep_release(&plan, give_back_one);
+    sweep_release(&plan, give_back_one, sweep_stride(3));
 }
 
 /* One release for both, who keep what they get: nobody passes it on. */
@@ -148,7 +151,7 @@ static void t16_many_are_released_to_two_who_wait(void)
 {
     const struct scene plan = {
         .total = 4, .holders = 2, .victims = 2, .sleepers = 2, .keep = true};
-    sweep_release(&plan, give_back_many);
+    sweep_release(&plan, give_back_many, sweep_stride(3));
 }
 
 /* By the re-check: those who wait cannot be told of a death, but a release
@@ -168,7 +171,7 @@ static void t16_without_robust_lists_by_recheck(void)
                                 .prepare = without_list_have_them_wait,
                                 .victim = give_back_one,
                                 .oracle = oracle,
-                                .stride = test_scale() > 1 ? 1 : 37};
+                                .stride = sweep_stride(37)};
     static const uint32_t kinds[] = {PLAIN, TRACKED, KINDS_END};
     sweep_kinds(kinds, &plan, &sweep, 3);
 }
@@ -207,7 +210,7 @@ static void t16_transfer(void)
                                 .prepare = warm_up,
                                 .victim = transfer_one,
                                 .oracle = transfer_oracle,
-                                .stride = test_scale() > 1 ? 1 : 7};
+                                .stride = sweep_stride(7)};
     static const uint32_t kinds[] = {TRACKED, KINDS_END};
     sweep_kinds(kinds, &plan, &sweep, 30);
     assert_true(sums.gone > 1);

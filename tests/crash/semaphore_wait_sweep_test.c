@@ -8,11 +8,9 @@
  * figures. */
 #include "crash/semaphore_sweep_support.h"
 
-/* Between the points of a quick run, where each may cost a re-check. */
-static long coarse(void)
-{
-    return test_scale() > 1 ? 1 : 23;
-}
+enum {
+    COARSE = 37 /* stride of a quick run, where a point may cost a re-check */
+};
 
 /* ---- the victim ---- */
 
@@ -100,7 +98,7 @@ static void t16_a_permit_is_released_by_recheck(void)
 {
     const struct sweep sweep = {.victim = wait_and_give,
                                 .meanwhile = others_then_release,
-                                .stride = coarse()};
+                                .stride = sweep_stride(COARSE)};
     sweep_wait(all_kinds, &two_behind, &sweep);
 }
 
@@ -110,7 +108,7 @@ static void t16_a_permit_is_released_and_nobody_looks_again(void)
 {
     const struct sweep sweep = {.victim = wait_and_give,
                                 .meanwhile = others_then_release,
-                                .stride = test_scale() > 1 ? 1 : 5};
+                                .stride = sweep_stride(11)};
     no_recheck();
     sweep_wait(all_kinds, &two_behind, &sweep);
 }
@@ -125,7 +123,7 @@ static void t16_one_who_wants_many_by_recheck(void)
                                .sleepers = 2};
     const struct sweep sweep = {.victim = wait_for_many,
                                 .meanwhile = others_then_release,
-                                .stride = coarse()};
+                                .stride = sweep_stride(COARSE)};
     sweep_wait(all_kinds, &plan, &sweep);
 }
 
@@ -135,7 +133,7 @@ static void t16_the_holder_is_killed_by_recheck(void)
 {
     const struct sweep sweep = {.victim = wait_and_give,
                                 .meanwhile = others_then_kill,
-                                .stride = coarse()};
+                                .stride = sweep_stride(COARSE)};
     sweep_wait(tracked_kinds, &two_behind, &sweep);
 }
 
@@ -152,7 +150,7 @@ static void t16_without_robust_lists_by_recheck(void)
     const struct sweep sweep = {.prepare = without_list_warm_up,
                                 .victim = wait_and_give,
                                 .meanwhile = others_then_release,
-                                .stride = 2 * coarse()};
+                                .stride = sweep_stride(2 * COARSE)};
     static const uint32_t kinds[] = {TRACKED, FAIR, KINDS_END};
     sweep_wait(kinds, &two_behind, &sweep);
 }
@@ -186,7 +184,7 @@ static void t16_one_who_gives_up_by_recheck(void)
                                     .prepare = warm_up,
                                     .victim = wait_in_vain,
                                     .oracle = gave_up_oracle,
-                                    .stride = 4 * coarse()};
+                                    .stride = sweep_stride(4 * COARSE)};
         struct sweep_result result;
         struct scene plan = two_behind;
         plan.flags = *kinds;

@@ -66,7 +66,7 @@ static void repairing_after_a_death(void)
                                     .prepare = warm_up,
                                     .victim = work,
                                     .oracle = goes_on,
-                                    .stride = test_scale() > 1 ? 1 : 5};
+                                    .stride = sweep_stride(11)};
         sweep_run(&sweep, &result);
         sweep_report(names[half], &result);
         sweep_expect_clean(&result, 50);

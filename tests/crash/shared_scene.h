@@ -7,7 +7,9 @@
 #include "harness/role.h"
 #include "harness/sweep.h"
 
+#include "crash/look_once.h"
 #include "crash/shared_walk.h"
+#include "kernel/memory.h"
 
 #include <unistd.h>
 
@@ -87,7 +89,7 @@ static void start_anew(void)
 {
     struct heap heap;
     assert_int_equal(get_heap(&heap), 0);
-    ipc__family_release(heap.chunks, heap.arena->top * CHUNK, 0);
+    ipc__memory_release(heap.chunks, heap.arena->top * CHUNK, 0);
     memset(heap.map, 0, heap.arena->map_end * sizeof *heap.map);
     memset(heap.arena, 0, sizeof *heap.arena);
     memset(scene, 0, sizeof *scene);
@@ -150,6 +152,7 @@ static void warm_up(void *ctx)
 {
     struct heap heap;
     (void)ctx;
+    look_once();
     if (get_heap(&heap) != 0 || ipc__self_register(heap.arena) != 0)
         _exit(1);
 }

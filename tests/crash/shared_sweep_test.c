@@ -70,14 +70,15 @@ static void large_block(void)
 
 /* ---- sweeps ---- */
 
-static void sweep_scene(void (*setup)(void))
+static void sweep_scene(void (*setup)(void), long stride)
 {
     struct sweep_result result;
     make_scene(setup);
     const struct sweep sweep = {.reset = set_scene,
                                 .prepare = warm_up,
                                 .victim = work,
-                                .oracle = goes_on};
+                                .oracle = goes_on,
+                                .stride = stride};
     sweep_run(&sweep, &result);
     sweep_report(NULL, &result);
     sweep_expect_clean(&result, 100);
@@ -85,57 +86,57 @@ static void sweep_scene(void (*setup)(void))
 
 static void allocating_from_a_slab_in_use(void)
 {
-    sweep_scene(small_of_a_slab_in_use);
+    sweep_scene(small_of_a_slab_in_use, 1);
 }
 
 static void allocating_the_last_slot_of_a_slab(void)
 {
-    sweep_scene(last_slot_of_a_slab);
+    sweep_scene(last_slot_of_a_slab, sweep_stride(2));
 }
 
 static void allocating_from_a_new_slab(void)
 {
-    sweep_scene(small_of_a_new_slab);
+    sweep_scene(small_of_a_new_slab, sweep_stride(2));
 }
 
 static void allocating_large_from_a_gap(void)
 {
-    sweep_scene(large_from_a_gap);
+    sweep_scene(large_from_a_gap, sweep_stride(2));
 }
 
 static void allocating_large_from_joined_gaps(void)
 {
-    sweep_scene(large_from_joined_gaps);
+    sweep_scene(large_from_joined_gaps, sweep_stride(2));
 }
 
 static void allocating_large_at_the_top(void)
 {
-    sweep_scene(large_at_the_top);
+    sweep_scene(large_at_the_top, sweep_stride(2));
 }
 
 static void allocating_large_beyond_the_map(void)
 {
-    sweep_scene(large_beyond_the_map);
+    sweep_scene(large_beyond_the_map, sweep_stride(2));
 }
 
 static void freeing_one_of_several_slots(void)
 {
-    sweep_scene(one_of_several_slots);
+    sweep_scene(one_of_several_slots, 1);
 }
 
 static void freeing_a_slot_of_a_full_slab(void)
 {
-    sweep_scene(one_slot_of_a_full_slab);
+    sweep_scene(one_slot_of_a_full_slab, sweep_stride(2));
 }
 
 static void freeing_the_only_slot_of_a_slab(void)
 {
-    sweep_scene(only_slot_of_a_slab);
+    sweep_scene(only_slot_of_a_slab, sweep_stride(2));
 }
 
 static void freeing_a_large_block(void)
 {
-    sweep_scene(large_block);
+    sweep_scene(large_block, sweep_stride(2));
 }
 
 /* The first call of a process also makes it known as a peer: too long for

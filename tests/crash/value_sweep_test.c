@@ -1,7 +1,7 @@
 /* Values and arrays are killed at every instruction of set, add and write.
  * Nobody hangs; elements of up to 8 bytes are whole; larger ones are, or the
  * next call says that somebody died; it says so once. */
-#include "harness/scale.h"
+#include "crash/look_once.h"
 #include "harness/sweep.h"
 #include "unit/array_support.h"
 
@@ -48,6 +48,7 @@ static void warm_up(void *ctx)
 {
     int64_t is;
     (void)ctx;
+    look_once();
     if (ipc_lock_acquire(&state->warm) != 0 ||
         ipc_lock_release(&state->warm) != 0)
         abort();
@@ -318,7 +319,7 @@ static void the_first_set_of_a_process(void)
                           .reset = reset,
                           .victim = set_word,
                           .oracle = next_oracle,
-                          .stride = test_scale() > 1 ? 1 : 13};
+                          .stride = sweep_stride(13)};
     struct sweep_result result;
     make_state();
     about_word();

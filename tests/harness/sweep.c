@@ -2,6 +2,7 @@
 #include "harness/sweep.h"
 
 #include "harness/internal.h"
+#include "harness/scale.h"
 #include "harness/victim.h"
 
 #include <stdio.h>
@@ -10,8 +11,15 @@
 enum {
     DEFAULT_MAX_POINTS = 20000,
     MAX_MISSED = 3,
-    MAX_PRINTED = 8
+    MAX_PRINTED = 8,
+    ALL_SCALE = 10 /* IPC_TEST_SCALE for every point */
 };
+
+long sweep_stride(long quick)
+{
+    const long scale = test_scale();
+    return scale >= ALL_SCALE || quick <= scale ? 1 : quick / scale;
+}
 
 static void restore(void *arg)
 {

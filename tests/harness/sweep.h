@@ -112,14 +112,18 @@ struct sweep {
 void sweep_run(const struct sweep *sweep, struct sweep_result *result);
 
 /* The double fault: for every i kill the victim at i, then for every j kill
- * the recoverer at j, then ask the oracle.  Every i with every s-th j, beginning
- * elsewhere for each i, so that about SWEEP2_PAIRS pairs times IPC_TEST_SCALE
- * are tried. */
+ * the recoverer at j, then ask the oracle.  So that about SWEEP2_PAIRS pairs
+ * times IPC_TEST_SCALE are tried, it is every s-th j, beginning elsewhere for
+ * each i; and when too few j were left, every s-th i too. */
 void sweep2_run(const struct sweep *sweep, struct sweep_result *result);
 
 enum {
-    SWEEP2_PAIRS = 1000
+    SWEEP2_PAIRS = 500
 };
+
+/* For `stride`, when every point is too much for a quick run: about
+ * IPC_TEST_SCALE times as many as that for longer ones, from 10 on all. */
+long sweep_stride(long quick);
 
 /* NULL, or why there are no sweeps here. */
 const char *sweep_unavailable(void);

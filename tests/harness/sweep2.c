@@ -3,11 +3,18 @@
 
 #include "harness/scale.h"
 
+enum {
+    SECOND_DEATHS = 4,      /* for one of the first, at least, and one more */
+    STEPS_OF_A_DEATH = 500, /* for so many steps */
+    SAMPLES = 5
+};
+
 struct pairs {
     const struct sweep *sweep;
     struct sweep_result *result;
     struct victim first, second;
     long i; /* where the first one dies */
+    long stride_i, stride_j;
 };
 
 static void restore_first(void *arg)
@@ -25,13 +32,20 @@ static void restore_second(void *arg)
         sweep_wedge(pairs->result, &point);
 }
 
-/* All points of the second one, or every stride-th of them.  Where to begin
- * changes with i, so that many i see all of them. */
-static void kill_second(struct pairs *pairs, long stride)
+/* Where to begin jumps about from i to i, so that few of them have seen the
+ * whole course: by the golden section, which never repeats itself soon. */
+static long begin(const struct pairs *pairs)
+{
+    const long turn = pairs->i / pairs->stride_i;
+    return 1 + turn * 618 * pairs->stride_j / 1000 % pairs->stride_j;
+}
+
+/* All points of the second one, or every stride-th of them. */
+static void kill_second(struct pairs *pairs)
 {
     const struct sweep *sweep = pairs->sweep;
     long count = pairs->second.trace->count;
-    for (long j = 1 + pairs->i % stride; j <= count; j += stride) {
+    for (long j = begin(pairs); j <= count; j += pairs->stride_j) {
         struct sweep_point point = {.step = pairs->i, .second = j};
         if (!victim_kill(&pairs->second, j, &point))
             sweep_wedge(pairs->result, &point);
@@ -50,13 +64,30 @@ static void record_second(struct pairs *pairs)
 }
 
 /* How many points the second one has depends on where the first one died: ask
- * in the middle. */
-static long choose_stride(struct pairs *pairs)
+ * here and there. */
+static long count_seconds(struct pairs *pairs)
 {
-    pairs->i = pairs->first.trace->count / 2 + 1;
-    record_second(pairs);
-    const long all = pairs->first.trace->count * pairs->second.trace->count;
-    return 1 + all / (SWEEP2_PAIRS * test_scale());
+    long sum = 0;
+    for (long part = 0; part < SAMPLES; part++) {
+        pairs->i =
+            1 + pairs->first.trace->count * (2 * part + 1) / (2 * SAMPLES + 1);
+        record_second(pairs);
+        sum += pairs->second.trace->count;
+    }
+    return sum / SAMPLES;
+}
+
+/* The second one's course is to be written down for each i, which takes the
+ * longer the longer it is: so when there are too many pairs for all i, these
+ * are thinned out, not the pairs of an i down to one. */
+static void choose_strides(struct pairs *pairs)
+{
+    const long firsts = pairs->first.trace->count;
+    const long seconds = count_seconds(pairs);
+    const long most = SWEEP2_PAIRS * test_scale();
+    const long least = SECOND_DEATHS + seconds / STEPS_OF_A_DEATH;
+    pairs->stride_i = 1 + firsts * least / most;
+    pairs->stride_j = 1 + firsts / pairs->stride_i * seconds / most;
 }
 
 void sweep2_run(const struct sweep *sweep, struct sweep_result *result)
@@ -86,10 +117,11 @@ void sweep2_run(const struct sweep *sweep, struct sweep_result *result)
         sweep_wedge(result, &point);
     sweep->oracle(sweep->ctx, &point, result);
 
-    long stride = choose_stride(&pairs);
-    for (pairs.i = 1; pairs.i <= pairs.first.trace->count; pairs.i++) {
+    choose_strides(&pairs);
+    const long count = pairs.first.trace->count;
+    for (pairs.i = 1; pairs.i <= count; pairs.i += pairs.stride_i) {
         record_second(&pairs);
-        kill_second(&pairs, stride);
+        kill_second(&pairs);
     }
     victim_fini(&pairs.first);
     victim_fini(&pairs.second);
