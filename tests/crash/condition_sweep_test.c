@@ -271,6 +271,33 @@ static void calls_without_wake_ups_are_found(void)
     assert_true(result.wedges > 0);
 }
 
+/* The release alone is to wake who was called. */
+static void notify_and_forget(void *ctx)
+{
+    take_lock();
+    notify(ctx);
+    ipc__pending_clear();
+    __atomic_store_n(&state->notified, 1, __ATOMIC_SEQ_CST);
+    think();
+    let_go(0);
+}
+
+static void a_call_that_the_kernel_does_not_know_of_is_found(void)
+{
+    struct sweep sweep = {.name = "forgotten",
+                          .reset = reset_with_sleepers,
+                          .prepare = warm_up,
+                          .victim = notify_and_forget,
+                          .oracle = called_by_its_death_oracle,
+                          .stride = 31};
+    struct sweep_result result;
+    no_recheck();
+    make_state(1, 1);
+    sweep_run(&sweep, &result);
+    report(NULL, &result);
+    assert_true(result.lost > 0);
+}
+
 static const struct test_case cases[] = {
     TEST_CASE_LIMIT(t20_nobody_waits, 60),
     TEST_CASE_LIMIT(t20_one_waits, 60),
@@ -283,5 +310,6 @@ static const struct test_case cases[] = {
     TEST_CASE_LIMIT(t20_the_next_notifier_is_killed_too, 150),
     TEST_CASE_LIMIT(a_call_in_two_steps_is_found, 60),
     TEST_CASE_LIMIT(calls_without_wake_ups_are_found, 60),
+    TEST_CASE_LIMIT(a_call_that_the_kernel_does_not_know_of_is_found, 60),
 };
 TEST_MAIN(cases)
