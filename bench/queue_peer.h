@@ -111,6 +111,7 @@ struct queue_peer {
 #ifdef __cplusplus
 extern "C" {
 #endif
+extern const struct queue_peer queue_peers_libipc[];
 extern const struct queue_peer queue_peers_raw[];
 extern const struct queue_peer queue_peers_system[];
 extern const struct queue_peer queue_peers_boost[];

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 const struct queue_peer *const queue_tables[] = {
+    queue_peers_libipc,
     queue_peers_raw,
     queue_peers_system,
 #ifdef IPC_BENCH_BOOST

@@ -14,13 +14,13 @@ int ipc__queue_fail(const struct ipc_queue *queue, int error, const char *text)
                      text);
 }
 
-int ipc__queue_fail_size(const struct ipc_queue *queue, size_t bytes,
-                         size_t most, const char *what)
+int ipc__queue_fail_size(const struct ipc_queue *queue, size_t size,
+                         size_t limit, const char *what)
 {
     char name[IPC__NAME_BYTES];
     return ipc__fail(-EMSGSIZE, "%s: a message of %zu bytes, %s %zu",
-                     ipc__object_name("queue", queue->label, queue, name),
-                     bytes, what, most);
+                     ipc__object_name("queue", queue->label, queue, name), size,
+                     what, limit);
 }
 
 /* ---- what a kind does not have ---- */

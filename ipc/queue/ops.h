@@ -63,7 +63,7 @@ int ipc__queue_no_take_dead(ipc_queue *queue, ipc_message *message);
 #define IPC__QUEUE_SPOILT "has been written over by somebody"
 
 int ipc__queue_fail(const struct ipc_queue *queue, int error, const char *text);
-int ipc__queue_fail_size(const struct ipc_queue *queue, size_t bytes,
-                         size_t most, const char *what);
+int ipc__queue_fail_size(const struct ipc_queue *queue, size_t size,
+                         size_t limit, const char *what);
 
 #endif

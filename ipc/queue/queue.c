@@ -143,9 +143,9 @@ int ipc_queue_get_exactly(ipc_queue *queue, void *buffer, size_t bytes,
     if (rc != 0)
         return rc;
     if (message.bytes != bytes) {
-        const size_t size = message.bytes;
+        const size_t found = message.bytes;
         (void)ops_of(queue)->release(queue, &message, true);
-        return ipc__queue_fail_size(queue, size, bytes, "but asked for were");
+        return ipc__queue_fail_size(queue, found, bytes, "but asked for were");
     }
     return get_peeked(queue, &message, buffer);
 }

@@ -481,15 +481,15 @@ static bool is_full(ipc_queue *queue)
     return ipc__queue_ahead(tail, head) >= load_relaxed(&queue->capacity);
 }
 
-static int put(ipc_queue *queue, const void *data, size_t bytes,
-               uint32_t priority, ipc_deadline deadline)
+static int put_any(ipc_queue *queue, const void *data, size_t bytes,
+                   uint32_t priority, ipc_deadline deadline)
 {
     (void)priority;
     return ipc__ring_put(queue, data, bytes, deadline);
 }
 
 const struct ipc__queue_ops ipc__ring_ops = {
-    .put = put,
+    .put = put_any,
     .putv = ipc__ring_putv,
     .reserve = ipc__ring_reserve,
     .commit = ipc__ring_commit,

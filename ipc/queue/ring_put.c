@@ -189,28 +189,37 @@ static int sweep(struct putting *p)
     return rc;
 }
 
+/* There was no room when head was as seen, and no time is left.  0: there is
+ * more room since. */
+static int give_up(const struct putting *p, uint32_t seen)
+{
+    uint32_t *head = &p->ring->queue->head;
+    if (ipc__queue_count(load_relaxed(head)) != ipc__queue_count(seen))
+        return 0;
+    if (p->slept) /* what woke us may have been meant for others too */
+        (void)or_relaxed(head, IPC__QUEUE_SLEEPERS);
+    return ipc__queue_fail(p->ring->queue,
+                           p->deadline == IPC_TIME_NOW ? -EAGAIN : -ETIMEDOUT,
+                           "is full");
+}
+
 /* Without a guard: there was no room when head was as seen.  Wait until it may
  * be worth a look.  0, or why not. */
 static int wait_for_room(struct putting *p, uint32_t seen)
 {
     uint32_t *head = &p->ring->queue->head;
-    if (p->deadline == IPC_TIME_NOW)
-        return ipc__queue_fail(p->ring->queue, -EAGAIN, "is full");
-    if (!p->spun) {
+    if (!p->spun && p->deadline != IPC_TIME_NOW) {
         p->spun = true;
         if (ipc__spin(head, seen))
             return 0;
-    }
-    if (ipc_time_left(p->deadline) == 0) {
-        if (p->slept) /* what woke us may have been meant for others too */
-            (void)or_relaxed(head, IPC__QUEUE_SLEEPERS);
-        return ipc__queue_fail(p->ring->queue, -ETIMEDOUT, "is full");
     }
     p->watch.count = 0;
     ipc__watch_add(&p->watch, head, seen | IPC__QUEUE_SLEEPERS);
     const int rc = sweep(p);
     if (rc != 0)
         return rc;
+    if (p->deadline == IPC_TIME_NOW || ipc_time_left(p->deadline) == 0)
+        return give_up(p, seen);
     if ((seen & IPC__QUEUE_SLEEPERS) == 0 &&
         !cas32_relaxed(head, seen, seen | IPC__QUEUE_SLEEPERS))
         return 0; /* there is more room */
@@ -340,13 +349,13 @@ static bool put_usual(struct ipc_queue *queue, const void *data, uint32_t bytes)
     store_relaxed(&record->units, 1 + message);
     memcpy(record + 1, data, bytes);
     const uint64_t next = ipc__place(ipc__place_count(at) + 1, end);
-    put->used += message;
     put->next = next;
     compiler_barrier();
     if (unlikely(!cas32_release(&queue->tail, tail, tail + IPC__QUEUE_ONE)))
         return false; /* [put→get] */
     compiler_barrier();
     put->at = next;
+    put->used += message;
     return true;
 }
 
