@@ -23,6 +23,7 @@
 #include <ctype.h>
 #include <err.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,28 +39,32 @@ static void check(int rc)
         errx(1, "pipe: %s: %s", ipc_strerror(rc), ipc_error_detail());
 }
 
+/* False: there was none, the kitchen closes. */
+static bool cook_one(ipc_connection *waiter)
+{
+    char answer[64];
+    char *order;
+    size_t bytes;
+
+    check(ipc_connection_recv(waiter, (void **)&order, &bytes));
+    for (char *c = order; *c != '\0'; c++)
+        *c = (char)toupper((unsigned char)*c);
+    snprintf(answer, sizeof answer, "%s is ready", order);
+    if (bytes != 0)
+        check(ipc_connection_send(waiter, answer, strlen(answer)));
+    free(order);
+    return bytes != 0;
+}
+
 static int cook(void *arg)
 {
-    struct kitchen *kitchen = arg;
-    void *order;
-    size_t bytes;
+    const struct kitchen *kitchen = arg;
 
     /* It came with the fork.  With it the cook would never be told that the
      * other side is gone. */
     ipc_connection_close(kitchen->here);
-    for (;;) {
-        char answer[64];
-
-        check(ipc_connection_recv(kitchen->there, &order, &bytes));
-        if (bytes == 0)
-            break;
-        for (char *c = order; *c != '\0'; c++)
-            *c = (char)toupper((unsigned char)*c);
-        snprintf(answer, sizeof answer, "%s is ready", (char *)order);
-        check(ipc_connection_send(kitchen->there, answer, strlen(answer)));
-        free(order);
-    }
-    free(order);
+    while (cook_one(kitchen->there))
+        ;
     check(ipc_connection_send(kitchen->there, "good night", 10));
     return 0;
 }

@@ -45,7 +45,7 @@ static void sweep_by_recheck(void (*first)(void *ctx),
     sweep_expect_clean(&result, 30);
     ipc__recheck_ns = IPC__RECHECK_NS;
     make_state(2);
-    sweep_wait(first, meanwhile, sweep_stride(4 * COARSE), &result);
+    sweep_wait(first, meanwhile, sweep_stride(4L * COARSE), &result);
     sweep_expect_clean(&result, 10);
     no_recheck();
     make_state(2);

@@ -150,7 +150,7 @@ static void t16_without_robust_lists_by_recheck(void)
     const struct sweep sweep = {.prepare = without_list_warm_up,
                                 .victim = wait_and_give,
                                 .meanwhile = others_then_release,
-                                .stride = sweep_stride(2 * COARSE)};
+                                .stride = sweep_stride(2L * COARSE)};
     static const uint32_t kinds[] = {TRACKED, FAIR, KINDS_END};
     sweep_wait(kinds, &two_behind, &sweep);
 }
@@ -184,7 +184,7 @@ static void t16_one_who_gives_up_by_recheck(void)
                                     .prepare = warm_up,
                                     .victim = wait_in_vain,
                                     .oracle = gave_up_oracle,
-                                    .stride = sweep_stride(4 * COARSE)};
+                                    .stride = sweep_stride(4L * COARSE)};
         struct sweep_result result;
         struct scene plan = two_behind;
         plan.flags = *kinds;
