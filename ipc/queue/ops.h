@@ -28,6 +28,12 @@ struct ipc__queue_ops {
     int (*peek)(ipc_queue *queue, ipc_message *message, ipc_deadline deadline);
     int (*release)(ipc_queue *queue, ipc_message *message, bool keep);
 
+    /* NULL: by peek and release. */
+    int (*get_alloc)(ipc_queue *queue, void **data, size_t *bytes,
+                     ipc_deadline deadline);
+    int (*get_exactly)(ipc_queue *queue, void *buffer, size_t bytes,
+                       ipc_deadline deadline);
+
     int (*take)(ipc_queue *queue, ipc_message *message, ipc_deadline deadline);
     int (*settle)(ipc_queue *queue, ipc_message *message,
                   enum ipc__lease_end how, ipc_deadline lease);

@@ -6,6 +6,7 @@
 
 #include "base/bits.h"
 #include "queue/ops.h"
+#include "queue/posix.h"
 #include "queue/ring.h"
 
 static ipc_deadline until(ipc_deadline deadline)
@@ -14,8 +15,11 @@ static ipc_deadline until(ipc_deadline deadline)
 }
 
 /* What queues of other kinds do; most are of the first. */
-static SLOW_PATH const struct ipc__queue_ops *other_ops(uint32_t kind)
+static SLOW_PATH const struct ipc__queue_ops *other_ops(const ipc_queue *queue,
+                                                        uint32_t kind)
 {
+    if (kind == IPC__QUEUE_POSIX && ipc__posix_is_handle(queue))
+        return &ipc__posix_ops;
     return kind == IPC__QUEUE_RING ? &ipc__ring_ops : &ipc__no_queue_ops;
 }
 
@@ -27,7 +31,7 @@ static inline bool is_ring(const ipc_queue *queue)
 static const struct ipc__queue_ops *ops_of(const ipc_queue *queue)
 {
     return is_ring(queue) ? &ipc__ring_ops
-                          : other_ops(load_relaxed(&queue->kind));
+                          : other_ops(queue, load_relaxed(&queue->kind));
 }
 
 /* ---- put ---- */
@@ -114,7 +118,10 @@ int ipc_queue_get_alloc(ipc_queue *queue, void **data, size_t *bytes,
                         ipc_deadline deadline)
 {
     ipc_message message;
-    int rc = ops_of(queue)->peek(queue, &message, deadline);
+    const struct ipc__queue_ops *ops = ops_of(queue);
+    if (ops->get_alloc != NULL)
+        return ops->get_alloc(queue, data, bytes, deadline);
+    int rc = ops->peek(queue, &message, deadline);
     if (rc != 0)
         return rc;
     const size_t size = message.bytes;
@@ -139,7 +146,10 @@ int ipc_queue_get_exactly(ipc_queue *queue, void *buffer, size_t bytes,
                           ipc_deadline deadline)
 {
     ipc_message message;
-    const int rc = ops_of(queue)->peek(queue, &message, deadline);
+    const struct ipc__queue_ops *ops = ops_of(queue);
+    if (ops->get_exactly != NULL)
+        return ops->get_exactly(queue, buffer, bytes, deadline);
+    const int rc = ops->peek(queue, &message, deadline);
     if (rc != 0)
         return rc;
     if (message.bytes != bytes) {

@@ -189,8 +189,8 @@ bool ipc__record_look(const struct ipc__ring *ring, uint64_t *place,
     }
     const bool spilled = (units & IPC__SPILLED) != 0;
     units &= ~IPC__SPILLED;
-    out->bytes = load_relaxed(&out->record->bytes);
     out->mark = load_acquire(&out->record->mark); /* [put→get] [get→put] */
+    out->bytes = load_relaxed(&out->record->bytes); /* commit may lower it */
     if (unlikely(units == 0 || units > ring->units - unit))
         return false;
     out->place = *place;
@@ -251,11 +251,11 @@ static void recover_get(void *arg)
     struct ipc__queue_get *get = &ring->queue->get;
     const uint32_t head = load_relaxed(&ring->queue->head);
     if (place_for(head, get->at, get->next) != get->at) {
-        get->aborted = get->aborted_next;
+        store_relaxed(&get->aborted, get->aborted_next);
         compiler_barrier(); /* if we die here it is taken over once more */
         get->at = get->next;
     }
-    get->cursor = get->at;
+    store_relaxed(&get->cursor, get->at);
     get->tail_seen = ipc__place_count(get->at);
 }
 
@@ -298,7 +298,7 @@ void ipc__ring_advance(const struct ipc__ring *ring, uint64_t place,
             break; /* [get→put] */
     }
     compiler_barrier();
-    get->aborted = get->aborted_next;
+    store_relaxed(&get->aborted, get->aborted_next);
     compiler_barrier();
     get->at = place;
 }
@@ -367,8 +367,9 @@ static bool sweep_one(struct ipc__ring *ring, const struct ipc__seen *seen,
         (void)ipc__mark_change(seen->record, seen->mark,
                                state == IPC__MARK_PEEKING ? IPC__MARK_READY
                                                           : IPC__MARK_FREE);
-        if (state == IPC__MARK_PEEKING && before) {
-            get->cursor = seen->place;
+        if (state == IPC__MARK_PEEKING) { /* it is there again */
+            if (before)
+                store_relaxed(&get->cursor, seen->place);
             return false;
         }
         break;
@@ -384,7 +385,7 @@ static bool sweep_one(struct ipc__ring *ring, const struct ipc__seen *seen,
         return before;
     }
     if (ipc__place_count(get->cursor) == ipc__place_count(seen->place))
-        get->cursor = seen->after;
+        store_relaxed(&get->cursor, seen->after);
     return true;
 }
 

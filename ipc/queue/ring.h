@@ -180,6 +180,9 @@ void ipc__ring_sweep(struct ipc__ring *ring, struct ipc__watch *watch);
 void ipc__ring_advance(const struct ipc__ring *ring, uint64_t place,
                        uint32_t aborted);
 
+/* With neither guard: give back memory that is not in use. */
+void ipc__ring_trim(struct ipc__ring *ring);
+
 /* Free those at the front that can be. */
 bool ipc__ring_advance_all(const struct ipc__ring *ring);
 

@@ -58,11 +58,22 @@ static int look_at_busy(struct getting *g, struct ipc__seen *seen)
     return 0;
 }
 
-/* Find the next message: 0 and g->found, -EAGAIN or -EUCLEAN. */
+static bool is_before(const struct getting *g, uint64_t place, uint32_t count)
+{
+    return ipc__queue_ahead(count, ipc__place_count(place)) - 1 <
+           g->ring->capacity;
+}
+
+/* Find the next message: 0 and g->found, -EAGAIN or -EUCLEAN.
+ *
+ * One that was passed over because it was being written may have been complete
+ * before the one that was found was begun, by the same producer.  So then the
+ * first one is looked for again, until nothing before it is complete. */
 static int find_message(struct getting *g)
 {
     struct ipc__queue_get *get = &g->ring->queue->get;
     uint64_t place = get->cursor;
+    uint32_t found = ipc__place_count(place) + g->ring->capacity;
     uint32_t tries = 2 * g->ring->capacity + 1; /* only garbage takes more */
     bool settled = true;                        /* all before place */
     while (is_behind(g, place)) {
@@ -72,7 +83,14 @@ static int find_message(struct getting *g)
         const uint32_t state = (uint32_t)seen->mark & IPC__MARK_STATES;
         if (likely(state == IPC__MARK_READY)) {
             if (settled)
-                get->cursor = place;
+                store_relaxed(&get->cursor, place);
+            else if (is_before(g, place, found)) {
+                found = ipc__place_count(place);
+                place = get->cursor;
+                tries = 2 * g->ring->capacity + 1;
+                settled = true;
+                continue;
+            }
             return 0;
         }
         if (state != IPC__MARK_FREE && state != IPC__MARK_ABORTED) {
@@ -85,7 +103,7 @@ static int find_message(struct getting *g)
         }
         place = seen->after;
         if (settled)
-            get->cursor = place;
+            store_relaxed(&get->cursor, place);
     }
     return -EAGAIN;
 }
@@ -95,7 +113,7 @@ static void step_over(const struct getting *g)
 {
     struct ipc__queue_get *get = &g->ring->queue->get;
     if (ipc__place_count(get->cursor) == ipc__place_count(g->found.place))
-        get->cursor = g->found.after;
+        store_relaxed(&get->cursor, g->found.after);
 }
 
 /* It is the caller's, in this state. */
@@ -154,6 +172,8 @@ static bool ask_to_be_woken(const struct getting *g, uint32_t tail)
 
 static void sleep_for_message(struct getting *g)
 {
+    if (g->watch.thorough) /* for a while nothing came */
+        ipc__ring_trim(g->ring);
     g->watch.thorough =
         ipc__sleep_many(&g->pace, g->watch.words, g->watch.count, g->deadline);
     g->slept = true;
@@ -248,7 +268,7 @@ static void end_get(const struct getting *g)
 /* With the guard: the message found, the first of all, is no more. */
 static void drop_first(const struct getting *g)
 {
-    g->ring->queue->get.cursor = g->found.after;
+    store_relaxed(&g->ring->queue->get.cursor, g->found.after);
     ipc__ring_advance(g->ring, g->found.after, 0);
 }
 
@@ -277,7 +297,7 @@ static int finish(struct ipc__ring *ring, const struct ipc__seen *seen,
                                         ipc__place_count(seen->place)) -
                                1 <
                            ring->capacity)
-            get->cursor = seen->place;
+            store_relaxed(&get->cursor, seen->place);
         ipc__futex_wake(&ring->queue->tail, 1);
     } else {
         (void)ipc__ring_advance_all(ring);
@@ -317,11 +337,11 @@ static bool get_usual(struct ipc_queue *queue, void *buffer, size_t room,
     }
     const struct ipc__record *record =
         (const void *)(base + (size_t)unit * IPC__UNIT);
+    const uint32_t mark = (uint32_t)load_acquire(&record->mark);
     const uint32_t size = load_relaxed(&record->bytes);
     const uint32_t length = load_relaxed(&record->units);
-    if (unlikely((uint32_t)load_acquire(&record->mark) != IPC__MARK_READY ||
-                 length - 1 >= units - unit || size > room ||
-                 size > (length - 1) * IPC__UNIT))
+    if (unlikely(mark != IPC__MARK_READY || length - 1 >= units - unit ||
+                 size > room || size > (length - 1) * IPC__UNIT))
         return false; /* also those in pages, and the way back to unit 0 */
     __builtin_prefetch((const char *)record + 512);
     memcpy(buffer, record + 1, size);
@@ -336,7 +356,7 @@ static bool get_usual(struct ipc_queue *queue, void *buffer, size_t room,
         return false; /* [get→put] */
     compiler_barrier();
     get->at = next;
-    get->cursor = next;
+    store_relaxed(&get->cursor, next);
     return true;
 }
 
@@ -393,7 +413,7 @@ static size_t get_some(struct getting *g, ipc_queue_item *items, size_t n)
     } while (is_behind(g, place) &&
              ipc__record_look(g->ring, &place, &g->found));
     if (done != 0) {
-        g->ring->queue->get.cursor = place;
+        store_relaxed(&g->ring->queue->get.cursor, place);
         ipc__ring_advance(g->ring, place, 0);
     }
     return done;

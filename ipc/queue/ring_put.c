@@ -65,6 +65,21 @@ static int have_units(const struct ipc__ring *ring, uint32_t end)
     return rc;
 }
 
+/* Give back the memory of units behind this one. */
+static void trim_units(const struct ipc__ring *ring, uint32_t end)
+{
+    uint32_t *present = &ring->queue->put.units_present;
+    const uintptr_t from =
+        round_up((uintptr_t)ipc__record_at(ring, end), IPC__PAGE);
+    const uintptr_t to =
+        (uintptr_t)ipc__record_at(ring, *present) & ~(uintptr_t)(IPC__PAGE - 1);
+    if (*present > ring->units || from >= to)
+        return;
+    *present = (uint32_t)((from - (uintptr_t)ring->base) / IPC__UNIT);
+    compiler_barrier(); /* first: it is only believed to be less */
+    ipc__memory_release((void *)from, to - from, 0);
+}
+
 /* Room for it, if there is any by what is known: where it begins. */
 static int find_room(const struct ipc__ring *ring, uint64_t place,
                      const struct want *w, uint32_t *unit, uint32_t *page)
@@ -165,6 +180,18 @@ static bool is_closed(const struct ipc__ring *ring)
     return (load_relaxed(&ring->queue->tail) & IPC__QUEUE_CLOSED) != 0;
 }
 
+void ipc__ring_trim(struct ipc__ring *ring)
+{
+    const struct ipc__queue_put *put = &ring->queue->put;
+    if (ipc__ring_lock_put(ring) != 0)
+        return;
+    (void)free_room(ring);
+    ipc__pages_trim(&ring->pages);
+    if (ipc__place_count(put->at) == ipc__place_count(put->freed))
+        trim_units(ring, ipc__place_unit(put->at) + 1);
+    ipc__ring_unlock_put(ring);
+}
+
 /* ---- waiting for room ---- */
 
 struct putting {
@@ -245,6 +272,8 @@ static int look_for_room(struct putting *p, const struct want *w)
 {
     struct ipc__ring *ring = p->ring;
     const uint64_t at = ring->queue->put.at;
+    if (w->pages != 0) /* those just freed are still in the caches */
+        (void)free_room(ring);
     int rc = find_room(ring, at, w, &p->unit, &p->page);
     if (likely(rc != -EAGAIN))
         return rc;

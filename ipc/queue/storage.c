@@ -1,9 +1,11 @@
 /* Queues: where they are stored. */
 #include <errno.h>
+#include <fcntl.h>
 
 #include <ipc/queue.h>
 
 #include "core/error.h"
+#include "queue/posix.h"
 #include "queue/ring.h"
 #include "sync/object.h"
 
@@ -63,6 +65,9 @@ int ipc_queue_new(const ipc_queue_options *options, ipc_queue **out)
     void *object;
     struct ipc__image image = {
         .noun = NOUN, .data = &made, .size = sizeof made, .least = sizeof made};
+    if (ipc__posix_is_meant(NULL, options))
+        return ipc__fail(-ENOTSUP, "a POSIX message queue has a name: see "
+                                   "ipc_queue_create()");
     int rc = prepare(&made, &image.room, options);
     if (rc == 0)
         rc = ipc__object_new(&image, &object);
@@ -95,12 +100,16 @@ static int get_by_name(ipc__named_getter *get, const char *name,
 int ipc_queue_create(const char *name, const ipc_queue_options *options,
                      ipc_queue **out)
 {
+    if (ipc__posix_is_meant(name, options))
+        return ipc__posix_open(name, options, O_CREAT | O_EXCL, out);
     return get_by_name(ipc__named_create, name, options, out);
 }
 
 int ipc_queue_open_or_create(const char *name, const ipc_queue_options *options,
                              ipc_queue **out)
 {
+    if (ipc__posix_is_meant(name, options))
+        return ipc__posix_open(name, options, O_CREAT, out);
     return get_by_name(ipc__named_open_or_create, name, options, out);
 }
 
@@ -109,6 +118,8 @@ int ipc_queue_open(const char *name, ipc_queue **out)
     void *object;
     const struct ipc__image image = {.noun = NOUN,
                                      .room = {sizeof(ipc_queue), 0, 0}};
+    if (ipc__posix_is_meant(name, NULL))
+        return ipc__posix_open(name, NULL, 0, out);
     const int rc = ipc__object_get(ipc__named_open, IPC__REGION_QUEUE, name,
                                    &image, bytes_of, &object);
     if (rc == 0)
@@ -124,10 +135,14 @@ static bool is_held(const void *object)
 
 int ipc_queue_detach(ipc_queue *queue)
 {
+    if (ipc__posix_is_handle(queue))
+        return ipc__posix_detach(queue);
     return ipc__object_close(queue, IPC__REGION_QUEUE, NOUN, is_held);
 }
 
 int ipc_queue_unlink(const char *name)
 {
+    if (ipc__posix_is_meant(name, NULL))
+        return ipc__posix_unlink(name);
     return ipc__named_unlink(name, IPC__REGION_QUEUE);
 }

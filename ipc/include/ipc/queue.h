@@ -16,8 +16,8 @@
  * nothing to flush and nothing to lose at exit.  Each message goes to one
  * consumer.
  *
- * Bounds.  A queue holds at most `capacity` messages and `bytes` bytes; put
- * waits for room.  Memory is taken as it is used, and given back when the
+ * Bounds.  A queue holds at most `capacity` messages and `bytes` bytes, each
+ * message rounded up to 16; put waits for room.  Memory is taken as it is used, and given back when the
  * queue has been empty for a moment.
  *
  * Order.  First in, first out; those of one producer are never swapped.  A
@@ -46,7 +46,7 @@
  * Signals: restart the wait; not for signal handlers.
  * Crash: robust.  Whoever is killed wherever: the others go on, and no message
  * whose put has returned is lost, torn, doubled (but by leases) or swapped
- * with another one of its producer. */
+ * with another one of its producer.  (POSIX queues: see there.) */
 #ifndef IPC_QUEUE_H
 #define IPC_QUEUE_H
 
@@ -114,6 +114,34 @@ ipc_queue_open_or_create(const char *name, const ipc_queue_options *options,
                          ipc_queue **out) IPC_NONNULL(1, 3);
 IPC_API int ipc_queue_detach(ipc_queue *queue);
 IPC_API int ipc_queue_unlink(const char *name) IPC_NONNULL(1);
+
+/* ---- POSIX message queues: IPC_QUEUE_POSIX ----
+ *
+ * The queue that mq_open(3) knows as "/orders" is called "posix:/orders" here,
+ * in create, open, open_or_create and unlink.  With IPC_QUEUE_POSIX create and
+ * open_or_create also take "/orders" or "orders".  Other programs use it with
+ * plain mq_... calls; queues of theirs are opened by name.
+ *
+ * It lives in the kernel, mode 0600, until unlinked; the ipc_queue is a handle
+ * of this process, inherited by fork, closed on exec.  capacity is mq_maxmsg
+ * and bytes / capacity mq_msgsize, the most of one message; 0: the system's
+ * defaults.  open_or_create leaves the bounds of one that exists.
+ *
+ * The highest priority comes first, equal ones in order; get does not tell it.
+ * A buffer needs room for bytes / capacity, or get is -EMSGSIZE with that
+ * number in *bytes.  get_exactly: a message of another size is -EMSGSIZE and
+ * lost.  Plain callers that block in mq_receive or mq_send are served first.
+ *
+ * -ENOTSUP: ipc_queue_new, LIFO, LEASES; reserve, peek, take, task_done, join
+ * and what goes with them; close: others cannot be told.  is_closed is false,
+ * dead is 0.
+ *
+ * Errors: -EINVAL bad name, bounds over msg_max or msgsize_max, priority over
+ * 32767; -ENOSPC queues_max or RLIMIT_MSGQUEUE; -EMFILE; -EEXIST; -ENOENT;
+ * -EACCES; -ENOSYS.  The detail names the limit, its value and what was asked.
+ *
+ * Crash: a message is in or out, never torn; a consumer killed in get takes
+ * its message along. */
 
 /* ---- put and get ---- */
 
