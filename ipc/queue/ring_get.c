@@ -314,60 +314,67 @@ static int get_long(struct getting *g, void *buffer)
     return finish(g->ring, &g->found, IPC__MARK_FREE);
 }
 
-/* With the guard: as below, if nothing unusual is to be done: the next message
- * is short, complete, fits, and is the first that is not free; and nobody
+/* With the guard: get as many as need nothing unusual: the next messages are
+ * short, complete, fit, and are the first that are not free; and nobody
  * sleeps. */
-static bool get_usual(struct ipc_queue *queue, void *buffer, size_t room,
-                      size_t *bytes)
+static inline __attribute__((always_inline)) uint32_t
+get_usual(struct ipc_queue *queue, ipc_queue_item *items, size_t n)
 {
     struct ipc__queue_get *get = &queue->get;
     const uint64_t at = get->at;
-    const uint32_t unit = ipc__place_unit(at);
+    const uint32_t count = ipc__place_count(at);
     const uint32_t head = load_relaxed(&queue->head);
+    uint32_t unit = ipc__place_unit(at);
     uint32_t units;
+    uint32_t done = 0;
     const char *base = ipc__ring_units(queue, &units);
-    if (unlikely(base == NULL || get->cursor != at || unit >= units ||
-                 head != ipc__place_count(at) * IPC__QUEUE_ONE))
-        return false;
-    if (ipc__place_count(at) == get->tail_seen) {
-        const uint32_t tail = load_acquire(&queue->tail); /* [put→get] */
-        get->tail_seen = ipc__queue_count(tail);
-        if (ipc__place_count(at) == get->tail_seen)
-            return false;
+    if (unlikely(base == NULL || get->cursor != at ||
+                 head != count * IPC__QUEUE_ONE))
+        return 0;
+    if (count == get->tail_seen)
+        get->tail_seen =
+            ipc__queue_count(load_acquire(&queue->tail)); /* [put→get] */
+    const uint32_t there = ipc__queue_ahead(get->tail_seen, count);
+    while (done < n && done < there && unit < units) {
+        const struct ipc__record *record =
+            (const void *)(base + (size_t)unit * IPC__UNIT);
+        const uint32_t size = load_relaxed(&record->bytes);
+        const uint32_t length = load_relaxed(&record->units);
+        if (unlikely((uint32_t)load_acquire(&record->mark) != IPC__MARK_READY ||
+                     length - 1 >= units - unit || size > items[done].room ||
+                     size > (length - 1) * IPC__UNIT || size == 0))
+            break; /* also those in pages, and the way back to unit 0 */
+        __builtin_prefetch((const char *)record + 512);
+        memcpy(items[done].data, record + 1, size);
+        items[done].bytes = size;
+        unit = unit + length == units ? 0 : unit + length;
+        done++;
     }
-    const struct ipc__record *record =
-        (const void *)(base + (size_t)unit * IPC__UNIT);
-    const uint32_t mark = (uint32_t)load_acquire(&record->mark);
-    const uint32_t size = load_relaxed(&record->bytes);
-    const uint32_t length = load_relaxed(&record->units);
-    if (unlikely(mark != IPC__MARK_READY || length - 1 >= units - unit ||
-                 size > room || size > (length - 1) * IPC__UNIT))
-        return false; /* also those in pages, and the way back to unit 0 */
-    __builtin_prefetch((const char *)record + 512);
-    memcpy(buffer, record + 1, size);
-    if (bytes != NULL)
-        *bytes = size;
-    const uint32_t end = unit + length == units ? 0 : unit + length;
-    const uint64_t next = ipc__place(ipc__place_count(at) + 1, end);
+    const uint64_t next = ipc__place(count + done, unit);
     get->aborted_next = get->aborted;
     get->next = next;
     compiler_barrier();
-    if (unlikely(!cas32_release(&queue->head, head, head + IPC__QUEUE_ONE)))
-        return false; /* [get→put] */
+    if (unlikely(done == 0 || !cas32_release(&queue->head, head,
+                                             head + done * IPC__QUEUE_ONE)))
+        return 0; /* [get→put] */
     compiler_barrier();
     get->at = next;
     store_relaxed(&get->cursor, next);
-    return true;
+    return done;
 }
 
 int ipc__ring_get(struct ipc_queue *queue, void *buffer, size_t room,
                   size_t *bytes, ipc_deadline deadline)
 {
     if (likely(ipc__guard_try(&queue->get.guard))) {
-        const bool done = get_usual(queue, buffer, room, bytes);
+        ipc_queue_item item = {.data = buffer, .room = room};
+        const uint32_t done = get_usual(queue, &item, 1);
         ipc__guard_unlock(&queue->get.guard);
-        if (likely(done))
+        if (likely(done != 0)) {
+            if (bytes != NULL)
+                *bytes = item.bytes;
             return 0;
+        }
     }
     struct ipc__ring ring;
     struct getting g = {.ring = &ring, .deadline = deadline};
@@ -419,32 +426,50 @@ static size_t get_some(struct getting *g, ipc_queue_item *items, size_t n)
     return done;
 }
 
+/* The same, with all that may have to be done for the first of them. */
+static int get_more(struct ipc_queue *queue, ipc_queue_item *items, size_t n,
+                    ipc_deadline deadline)
+{
+    struct ipc__ring ring;
+    struct getting g = {.ring = &ring, .deadline = deadline};
+    int rc = ipc__ring_view(queue, &ring);
+    if (rc == 0)
+        rc = begin_get(&g);
+    if (rc != 0)
+        return rc;
+    size_t some = 0;
+    if (is_first(&g) && g.found.pages == 0)
+        some = get_some(&g, items, n);
+    end_get(&g);
+    if (some != 0)
+        return (int)some;
+    rc =
+        ipc__ring_get(queue, items->data, items->room, &items->bytes, deadline);
+    return rc == 0 ? 1 : rc;
+}
+
+static bool is_empty_now(const struct ipc_queue *queue)
+{
+    return ipc__queue_count(load_relaxed(&queue->tail)) ==
+           ipc__place_count(load_relaxed(&queue->get.cursor));
+}
+
 int ipc__ring_getv(struct ipc_queue *queue, ipc_queue_item *items, size_t n,
                    ipc_deadline deadline)
 {
     size_t done = 0;
-    while (done < n) {
-        struct ipc__ring ring;
-        struct getting g = {.ring = &ring,
-                            .deadline = done == 0 ? deadline : IPC_TIME_NOW};
-        int rc = ipc__ring_view(queue, &ring);
+    while (done < n && (done == 0 || !is_empty_now(queue))) {
+        int rc = 0;
+        if (likely(ipc__guard_try(&queue->get.guard))) {
+            rc = (int)get_usual(queue, items + done, n - done);
+            ipc__guard_unlock(&queue->get.guard);
+        }
         if (rc == 0)
-            rc = begin_get(&g);
-        size_t some = 0;
-        if (rc == 0 && is_first(&g) && g.found.pages == 0) {
-            some = get_some(&g, items + done, n - done);
-            end_get(&g);
-        } else if (rc == 0) {
-            end_get(&g);
-        }
-        if (rc == 0 && some == 0) {
-            rc = ipc__ring_get(queue, items[done].data, items[done].room,
-                               &items[done].bytes, g.deadline);
-            some = rc == 0;
-        }
-        if (rc != 0)
+            rc = get_more(queue, items + done, n - done,
+                          done == 0 ? deadline : IPC_TIME_NOW);
+        if (rc < 0)
             return done != 0 ? (int)done : rc;
-        done += some;
+        done += (size_t)rc;
     }
     return (int)done;
 }

@@ -349,53 +349,69 @@ static void write_short(const struct ipc__ring *ring, uint64_t *place,
         memcpy(record + 1, data, w->bytes);
 }
 
-/* With the guard: as below, if nothing unusual is to be done: there is room by
- * what is known, in one piece, and nobody sleeps. */
-static bool put_usual(struct ipc_queue *queue, const void *data, uint32_t bytes)
+/* With the guard: put as many of these as need nothing unusual: they are short,
+ * there is room by what is known, in one piece, and nobody sleeps.  Inlined, so
+ * that a single one costs no loop. */
+static inline __attribute__((always_inline)) uint32_t
+put_usual(struct ipc_queue *queue, const ipc_queue_item *items, size_t n)
 {
     struct ipc__queue_put *put = &queue->put;
-    const uint32_t message = (bytes + IPC__UNIT - 1) / IPC__UNIT;
     const uint64_t at = put->at;
-    const uint64_t freed = put->freed;
-    const uint32_t unit = ipc__place_unit(at);
-    const uint32_t end = unit + 1 + message;
+    const uint32_t count = ipc__place_count(at);
+    const uint32_t freed = ipc__place_unit(put->freed);
     const uint32_t tail = load_relaxed(&queue->tail);
+    const uint32_t present = put->units_present;
+    const uint64_t room = queue->bytes / IPC__UNIT;
+    const uint32_t most =
+        queue->capacity - ipc__queue_ahead(count, ipc__place_count(put->freed));
+    uint64_t used = put->used;
+    uint32_t unit = ipc__place_unit(at);
     uint32_t units;
+    uint32_t done = 0;
     char *base = ipc__ring_units(queue, &units);
-    const uint32_t limit =
-        unit < ipc__place_unit(freed) ? ipc__place_unit(freed) : units;
-    if (unlikely(base == NULL || end >= limit || end > put->units_present ||
-                 limit > units || end <= unit ||
-                 ipc__queue_ahead(ipc__place_count(at),
-                                  ipc__place_count(freed)) >= queue->capacity ||
-                 (put->used + message) * IPC__UNIT > queue->bytes ||
-                 tail != ipc__place_count(at) * IPC__QUEUE_ONE))
-        return false;
-    struct ipc__record *record = (void *)(base + (size_t)unit * IPC__UNIT);
-    prefetch_to_write((char *)record + 512);
-    store_relaxed(&record->mark, (uint64_t)IPC__MARK_READY);
-    store_relaxed(&record->bytes, bytes);
-    store_relaxed(&record->units, 1 + message);
-    memcpy(record + 1, data, bytes);
-    const uint64_t next = ipc__place(ipc__place_count(at) + 1, end);
+    uint32_t limit = unit < freed ? freed : units;
+    if (unlikely(base == NULL || limit > units ||
+                 tail != count * IPC__QUEUE_ONE))
+        return 0;
+    limit = limit - 1 < present ? limit - 1 : present;
+    do {
+        const size_t bytes = items[done].bytes;
+        const uint32_t message = (uint32_t)(bytes + IPC__UNIT - 1) / IPC__UNIT;
+        const uint32_t end = unit + 1 + message;
+        if (unlikely(bytes - 1 >= IPC__INLINE_MAX || end > limit ||
+                     end <= unit || done >= most || used + message > room))
+            break;
+        struct ipc__record *record = (void *)(base + (size_t)unit * IPC__UNIT);
+        prefetch_to_write((char *)record + 512);
+        store_relaxed(&record->mark, (uint64_t)IPC__MARK_READY);
+        store_relaxed(&record->bytes, (uint32_t)bytes);
+        store_relaxed(&record->units, 1 + message);
+        memcpy(record + 1, items[done].data, bytes);
+        unit = end;
+        used += message;
+        done++;
+    } while (done < n);
+    const uint64_t next = ipc__place(count + done, unit);
     put->next = next;
     compiler_barrier();
-    if (unlikely(!cas32_release(&queue->tail, tail, tail + IPC__QUEUE_ONE)))
-        return false; /* [put→get] */
+    if (unlikely(done == 0 || !cas32_release(&queue->tail, tail,
+                                             tail + done * IPC__QUEUE_ONE)))
+        return 0; /* [put→get] */
     compiler_barrier();
     put->at = next;
-    put->used += message;
-    return true;
+    put->used = used;
+    return done;
 }
 
 int ipc__ring_put(struct ipc_queue *queue, const void *data, size_t bytes,
                   ipc_deadline deadline)
 {
-    if (likely(bytes - 1 < IPC__INLINE_MAX &&
-               ipc__guard_try(&queue->put.guard))) {
-        const bool done = put_usual(queue, data, (uint32_t)bytes);
+    if (likely(ipc__guard_try(&queue->put.guard))) {
+        const ipc_queue_item item = {.data = (void *)(uintptr_t)data,
+                                     .bytes = bytes};
+        const uint32_t done = put_usual(queue, &item, 1);
         ipc__guard_unlock(&queue->put.guard);
-        if (likely(done))
+        if (likely(done != 0))
             return 0;
     }
     struct ipc__ring ring;
@@ -463,7 +479,13 @@ int ipc__ring_putv(struct ipc_queue *queue, const ipc_queue_item *items,
 {
     size_t done = 0;
     while (done < n) {
-        const int rc = put_some(queue, items + done, n - done, deadline);
+        int rc = 0;
+        if (likely(ipc__guard_try(&queue->put.guard))) {
+            rc = (int)put_usual(queue, items + done, n - done);
+            ipc__guard_unlock(&queue->put.guard);
+        }
+        if (rc == 0)
+            rc = put_some(queue, items + done, n - done, deadline);
         if (rc < 0)
             return done != 0 ? (int)done : rc;
         done += (size_t)rc;
