@@ -35,7 +35,7 @@ static void check(int rc)
 
 static mqd_t open_plainly(const char *name, int access)
 {
-    mqd_t mq = mq_open(strchr(name, '/'), access);
+    mqd_t mq = mq_open(name + strlen("posix:"), access);
     if (mq < 0)
         err(1, "mq_open");
     return mq;
