@@ -204,9 +204,10 @@ static void *wait_patiently(void *arg)
     return NULL;
 }
 
-static bool notify_one(struct patience *p)
+static bool notify_one(struct patience *p, bool *one_timed_out)
 {
     expect_rc(ipc_lock_acquire(&p->lock), 0);
+    *one_timed_out = p->timeouts > 0;
     const bool sure = p->patient > p->notified - p->back;
     if (sure) {
         p->notified++;
@@ -220,8 +221,9 @@ static void *notify_many(void *arg)
 {
     struct patience *p = ((const struct thread *)arg)->shared;
     int64_t since = test_now_ns();
-    for (long i = 0; i < rounds();) {
-        if (notify_one(p)) {
+    bool one_timed_out = false;
+    for (long i = 0; i < rounds() || !one_timed_out;) {
+        if (notify_one(p, &one_timed_out)) {
             since = test_now_ns();
             i++;
         } else if (test_now_ns() - since > LIMIT_MS * NS_PER_MS) {
