@@ -11,6 +11,7 @@
  *   their re-check. */
 #include <errno.h>
 #include <limits.h>
+#include <stddef.h>
 
 #include "core/waiting.h"
 #include "queue/ops.h"
@@ -47,13 +48,19 @@ int ipc__queue_task_done(ipc_queue *queue)
     }
 }
 
-int ipc__queue_join(ipc_queue *queue, ipc_deadline deadline)
+int ipc__queue_join_looking(ipc_queue *queue, ipc_deadline deadline,
+                            void (*look)(ipc_queue *queue, bool thorough))
 {
     struct ipc__pace pace = {0};
+    bool thorough = false;
     for (;;) {
         const uint32_t done = load_acquire(&queue->done);
         if (not_done(queue, done) == 0)
             return 0;
+        if (look != NULL)
+            look(queue, thorough);
+        if (not_done(queue, done) == 0)
+            continue;
         if (ipc_time_left(deadline) == 0)
             return ipc__queue_fail(
                 queue, deadline == IPC_TIME_NOW ? -EAGAIN : -ETIMEDOUT,
@@ -61,7 +68,20 @@ int ipc__queue_join(ipc_queue *queue, ipc_deadline deadline)
         if ((done & IPC__QUEUE_SLEEPERS) == 0 &&
             !cas32_relaxed(&queue->done, done, done | IPC__QUEUE_SLEEPERS))
             continue;
-        (void)ipc__sleep(&pace, &queue->done, done | IPC__QUEUE_SLEEPERS, NULL,
-                         0, deadline);
+        thorough = ipc__sleep(&pace, &queue->done, done | IPC__QUEUE_SLEEPERS,
+                              NULL, 0, deadline);
     }
+}
+
+int ipc__queue_join(ipc_queue *queue, ipc_deadline deadline)
+{
+    return ipc__queue_join_looking(queue, deadline, NULL);
+}
+
+void ipc__queue_tell_joiners(ipc_queue *queue)
+{
+    const uint32_t done = load_relaxed(&queue->done);
+    if ((done & IPC__QUEUE_SLEEPERS) != 0 && not_done(queue, done) == 0 &&
+        cas32_release(&queue->done, done, done & ~IPC__QUEUE_SLEEPERS))
+        ipc__futex_wake(&queue->done, INT_MAX);
 }

@@ -37,7 +37,8 @@ struct ipc_queue {
         uint64_t next;          /* what it is about to become */
         uint64_t freed;         /* what lies before this place is free */
         uint64_t used;          /* units of message between freed and at */
-        uint32_t units_present; /* the ring has memory up to here; */
+        uint32_t units_gone;    /* the ring has memory from here, */
+        uint32_t units_present; /* up to here; */
         uint32_t pages_present; /* and the pages up to here */
     } put __attribute__((aligned(IPC__QUEUE_LINE)));
 
@@ -60,6 +61,11 @@ struct ipc_queue {
 
     /* Messages ever said to be done, times 4; marks. */
     uint32_t done __attribute__((aligned(IPC__QUEUE_LINE)));
+
+    /* Of a ring: who sleeps on tail, and on head.  Never too few; the dead do
+     * not go, which costs the others some calls, no more. */
+    uint32_t getters;
+    uint32_t putters;
 };
 
 /* Marks in tail, head and done. */
@@ -67,6 +73,9 @@ struct ipc_queue {
 #define IPC__QUEUE_CLOSED    2u
 #define IPC__QUEUE_ONE       4u
 #define IPC__QUEUE_IMMEDIATE 2u /* in done: what is left is dropped */
+
+/* In getters and putters: ipc_wait() has been called, count no more. */
+#define IPC__QUEUE_WATCHED 0x80000000u
 
 /* Those counts run to 2^30. */
 #define IPC__QUEUE_COUNTS 0x3fffffffu

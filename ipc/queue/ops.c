@@ -5,10 +5,13 @@
 
 #include "core/error.h"
 #include "sync/object.h"
+#include "wait/fd.h"
 
 int ipc__queue_fail(const struct ipc_queue *queue, int error, const char *text)
 {
     char name[IPC__NAME_BYTES];
+    if (error == -EAGAIN || error == -ETIMEDOUT)
+        ipc__found_nothing(queue);
     return ipc__fail(error, "%s %s",
                      ipc__object_name("queue", queue->label, queue, name),
                      text);
@@ -185,6 +188,13 @@ static int none_whole(ipc_queue *queue)
     return none();
 }
 
+static int none_look(ipc_queue *queue, struct ipc__look *look)
+{
+    (void)queue;
+    (void)look;
+    return none();
+}
+
 const struct ipc__queue_ops ipc__no_queue_ops = {
     .put = none_put,
     .putv = none_putv,
@@ -204,4 +214,5 @@ const struct ipc__queue_ops ipc__no_queue_ops = {
     .join = none_join,
     .close = none_close,
     .fini = none_whole,
+    .look = none_look,
 };

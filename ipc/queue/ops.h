@@ -4,6 +4,8 @@
 
 #include "queue/layout.h"
 
+struct ipc__look;
+
 enum ipc__lease_end {
     IPC__LEASE_ACK,
     IPC__LEASE_NACK,
@@ -46,15 +48,29 @@ struct ipc__queue_ops {
     int (*join)(ipc_queue *queue, ipc_deadline deadline);
     int (*close)(ipc_queue *queue, bool immediate);
     int (*fini)(ipc_queue *queue); /* nobody may be using it */
+
+    /* For ipc_wait(): see ipc__look_at().  And its descriptor; NULL: none. */
+    int (*look)(ipc_queue *queue, struct ipc__look *look);
+    int (*descriptor)(const ipc_queue *queue);
 };
 
 extern const struct ipc__queue_ops ipc__ring_ops;
+extern const struct ipc__queue_ops ipc__store_ops;
 extern const struct ipc__queue_ops ipc__no_queue_ops; /* all -EUCLEAN */
 
 /* ---- for several kinds ---- */
 
 int ipc__queue_task_done(ipc_queue *queue);
+
+/* Some messages have turned out never to have been: that may be all that those
+ * who join have waited for. */
+void ipc__queue_tell_joiners(ipc_queue *queue);
 int ipc__queue_join(ipc_queue *queue, ipc_deadline deadline);
+
+/* The same, with a look at whether any of those that are not done were aborted
+ * or belong to the dead. */
+int ipc__queue_join_looking(ipc_queue *queue, ipc_deadline deadline,
+                            void (*look)(ipc_queue *queue, bool thorough));
 
 /* -ENOTSUP: what needs another kind of queue. */
 int ipc__queue_no_take(ipc_queue *queue, ipc_message *message,

@@ -319,6 +319,11 @@ static int fini(ipc_queue *queue)
     return ipc__queue_fail(queue, -EINVAL, "is not in family memory");
 }
 
+static int descriptor(const ipc_queue *queue)
+{
+    return handle_of(queue)->fd;
+}
+
 const struct ipc__queue_ops ipc__posix_ops = {
     .put = put,
     .putv = putv,
@@ -340,4 +345,5 @@ const struct ipc__queue_ops ipc__posix_ops = {
     .join = join,
     .close = close_for_all,
     .fini = fini,
+    .descriptor = descriptor,
 };

@@ -8,6 +8,7 @@
 #include "queue/ops.h"
 #include "queue/posix.h"
 #include "queue/ring.h"
+#include "wait/look.h"
 
 static ipc_deadline until(ipc_deadline deadline)
 {
@@ -20,7 +21,9 @@ static SLOW_PATH const struct ipc__queue_ops *other_ops(const ipc_queue *queue,
 {
     if (kind == IPC__QUEUE_POSIX && ipc__posix_is_handle(queue))
         return &ipc__posix_ops;
-    return kind == IPC__QUEUE_RING ? &ipc__ring_ops : &ipc__no_queue_ops;
+    return kind == IPC__QUEUE_RING    ? &ipc__ring_ops
+           : kind == IPC__QUEUE_STORE ? &ipc__store_ops
+                                      : &ipc__no_queue_ops;
 }
 
 static inline bool is_ring(const ipc_queue *queue)
@@ -32,6 +35,17 @@ static const struct ipc__queue_ops *ops_of(const ipc_queue *queue)
 {
     return is_ring(queue) ? &ipc__ring_ops
                           : other_ops(queue, load_relaxed(&queue->kind));
+}
+
+int ipc__queue_look(ipc_queue *queue, struct ipc__look *look)
+{
+    return ops_of(queue)->look(queue, look);
+}
+
+int ipc__queue_descriptor(const ipc_queue *queue)
+{
+    const struct ipc__queue_ops *ops = ops_of(queue);
+    return ops->descriptor != NULL ? ops->descriptor(queue) : -1;
 }
 
 /* ---- put ---- */

@@ -59,6 +59,7 @@
 #include <string.h>
 
 #include "core/error.h"
+#include "wait/look.h"
 
 _Static_assert(sizeof(struct ipc__record) == IPC__UNIT, "record layout");
 _Static_assert(sizeof(struct ipc__spill) == IPC__UNIT, "spill layout");
@@ -145,6 +146,7 @@ int ipc__ring_view(struct ipc_queue *queue, struct ipc__ring *ring)
     if (unlikely(load_relaxed(&queue->kind) != IPC__QUEUE_RING || units == 0 ||
                  load_relaxed(&queue->units_at) != bytes_before_units(pages) ||
                  ring->capacity > IPC_QUEUE_CAPACITY_MAX ||
+                 ring->capacity > units || /* bounds what loops over them */
                  (uintptr_t)queue - ipc__self.lo + bytes_in_all(units, pages) >
                      ipc__self.span))
         return ipc__fail(-EUCLEAN, "this is no queue");
@@ -224,10 +226,20 @@ static uint64_t place_for(uint32_t word, uint64_t at, uint64_t next)
     return ipc__place_count(at) == ipc__queue_count(word) ? at : next;
 }
 
+static void close_word(uint32_t *word)
+{
+    /* The first change tells those who sleep on it, and those about to. */
+    (void)ipc__futex_change_and_wake(word, IPC__FUTEX_OR, IPC__QUEUE_CLOSED,
+                                     INT_MAX);
+}
+
 static void recover_put(void *arg)
 {
     struct ipc__ring *ring = arg;
     struct ipc__queue_put *put = &ring->queue->put;
+    if ((load_relaxed(&ring->queue->done) & IPC__QUEUE_IMMEDIATE) != 0 &&
+        (load_relaxed(&ring->queue->tail) & IPC__QUEUE_CLOSED) == 0)
+        close_word(&ring->queue->tail);
     put->at = place_for(load_relaxed(&ring->queue->tail), put->at, put->next);
     put->used = 0;
     ipc__pages_clear(&ring->pages);
@@ -256,7 +268,7 @@ static void recover_get(void *arg)
         get->at = get->next;
     }
     store_relaxed(&get->cursor, get->at);
-    get->tail_seen = ipc__place_count(get->at);
+    get->tail_seen = ipc__queue_count(load_acquire(&ring->queue->tail));
 }
 
 int ipc__ring_lock_put(struct ipc__ring *ring)
@@ -310,21 +322,26 @@ bool ipc__ring_advance_all(const struct ipc__ring *ring)
     uint32_t n = 0;
     uint32_t aborted = 0;
     struct ipc__seen seen;
-    while (ipc__place_count(place) != ipc__place_count(get->cursor) &&
-           n < MOST_AT_ONCE) {
+    const uint32_t most =
+        ipc__queue_ahead(get->tail_seen, ipc__place_count(place));
+    if (most > ring->capacity)
+        return false; /* garbage */
+    while (n < most && n < MOST_AT_ONCE) {
         if (!ipc__record_look(ring, &place, &seen))
             return false;
         const uint32_t state = (uint32_t)seen.mark & IPC__MARK_STATES;
         if (state != IPC__MARK_FREE && state != IPC__MARK_ABORTED)
             break;
         aborted += state == IPC__MARK_ABORTED;
+        if (ipc__place_count(get->cursor) == ipc__place_count(place))
+            store_relaxed(&get->cursor, seen.after);
         place = seen.after;
         n++;
     }
     if (n != 0)
         ipc__ring_advance(ring, place, aborted);
     if (aborted != 0)
-        ipc__futex_wake(&ring->queue->done, INT_MAX);
+        ipc__queue_tell_joiners(ring->queue);
     return n == MOST_AT_ONCE;
 }
 
@@ -359,6 +376,7 @@ static bool sweep_one(struct ipc__ring *ring, const struct ipc__seen *seen,
                             1 <
                         ring->capacity;
     const uint32_t state = (uint32_t)seen->mark & IPC__MARK_STATES;
+    bool there = false;
     switch (state) {
     case IPC__MARK_GETTING:
     case IPC__MARK_PEEKING:
@@ -367,22 +385,24 @@ static bool sweep_one(struct ipc__ring *ring, const struct ipc__seen *seen,
         (void)ipc__mark_change(seen->record, seen->mark,
                                state == IPC__MARK_PEEKING ? IPC__MARK_READY
                                                           : IPC__MARK_FREE);
-        if (state == IPC__MARK_PEEKING) { /* it is there again */
-            if (before)
-                store_relaxed(&get->cursor, seen->place);
-            return false;
-        }
+        there = state == IPC__MARK_PEEKING; /* again */
         break;
     case IPC__MARK_WRITING:
         if (ipc__record_owner_lives(seen, watch))
             return before;
-        (void)ipc__mark_change(seen->record, seen->mark, IPC__MARK_ABORTED);
+        /* Unless he completed it before he died, but after it was looked at. */
+        there = !ipc__mark_change(seen->record, seen->mark, IPC__MARK_ABORTED);
         break;
     case IPC__MARK_FREE:
     case IPC__MARK_ABORTED:
         break;
     default: /* READY */
         return before;
+    }
+    if (there) {
+        if (before)
+            store_relaxed(&get->cursor, seen->place);
+        return false;
     }
     if (ipc__place_count(get->cursor) == ipc__place_count(seen->place))
         store_relaxed(&get->cursor, seen->after);
@@ -405,16 +425,12 @@ void ipc__ring_sweep(struct ipc__ring *ring, struct ipc__watch *watch)
     }
     while (ipc__ring_advance_all(ring))
         ;
+    /* Room for who is writing the next message, and for his message. */
+    if (watch->count > IPC__RING_WATCHED - 2)
+        watch->count = IPC__RING_WATCHED - 2;
 }
 
 /* ---- closing ---- */
-
-static void close_word(uint32_t *word)
-{
-    /* The first change tells those who sleep on it, and those about to. */
-    (void)ipc__futex_change_and_wake(word, IPC__FUTEX_OR, IPC__QUEUE_CLOSED,
-                                     INT_MAX);
-}
 
 /* tail says so: then let head say so too, which whoever did the first may not
  * have lived to do. */
@@ -438,41 +454,103 @@ int ipc__ring_close(struct ipc_queue *queue, bool immediate)
         rc = ipc__ring_lock_put(&ring);
     if (rc != 0)
         return rc;
-    if (immediate)
-        (void)or_relaxed(&queue->done, IPC__QUEUE_IMMEDIATE);
+    if (immediate) /* recovery makes the rest follow */
+        (void)ipc__futex_change_and_wake(&queue->done, IPC__FUTEX_OR,
+                                         IPC__QUEUE_IMMEDIATE, INT_MAX);
     close_word(&queue->tail);
     ipc__ring_unlock_put(&ring);
-    if (immediate)
-        ipc__futex_wake(&queue->done, INT_MAX);
     return ipc__ring_finish_close(&ring);
+}
+
+/* With the guard: does anybody alive have a message in his hands? */
+static bool is_any_held(const struct ipc__ring *ring)
+{
+    struct ipc__watch watch = {.thorough = true};
+    const struct ipc_queue *queue = ring->queue;
+    uint64_t place = queue->get.at;
+    uint32_t n = ipc__queue_ahead(ipc__queue_count(load_acquire(&queue->tail)),
+                                  ipc__place_count(place));
+    struct ipc__seen seen;
+    for (; n != 0 && n <= ring->capacity; n--) {
+        if (!ipc__record_look(ring, &place, &seen))
+            break;
+        const uint32_t state = (uint32_t)seen.mark & IPC__MARK_STATES;
+        if ((state == IPC__MARK_WRITING || state == IPC__MARK_GETTING ||
+             state == IPC__MARK_PEEKING) &&
+            ipc__record_owner_lives(&seen, &watch))
+            return true;
+        place = seen.after;
+    }
+    return false;
+}
+
+static bool has_sleepers(uint32_t *word)
+{
+    return ipc__futex_sleepers(word, load_relaxed(word)) > 0;
 }
 
 int ipc__ring_fini(struct ipc_queue *queue)
 {
     struct ipc__ring ring;
-    struct ipc__watch watch = {.thorough = true};
     int rc = ipc__ring_view(queue, &ring);
     if (rc == 0)
         rc = ipc__ring_lock_get(&ring);
     if (rc != 0)
         return rc;
-    ipc__ring_sweep(&ring, &watch);
+    const bool held = is_any_held(&ring);
     ipc__ring_unlock_get(&ring);
-    const bool busy =
-        watch.count != 0 ||
-        ipc__futex_sleepers(&queue->tail, load_relaxed(&queue->tail)) > 0 ||
-        ipc__futex_sleepers(&queue->head, load_relaxed(&queue->head)) > 0;
+    const bool busy = held || has_sleepers(&queue->tail) ||
+                      has_sleepers(&queue->head) || has_sleepers(&queue->done);
     return busy ? ipc__queue_fail(queue, -EBUSY, "is in use") : 0;
 }
 
 /* ---- the whole ---- */
+
+/* Messages that never were need not be done. */
+static void look_for_aborted(ipc_queue *queue, bool thorough)
+{
+    struct ipc__ring ring;
+    struct ipc__watch watch = {.thorough = thorough};
+    if (ipc__ring_view(queue, &ring) != 0 || ipc__ring_lock_get(&ring) != 0)
+        return;
+    ipc__ring_sweep(&ring, &watch);
+    ipc__ring_unlock_get(&ring);
+}
+
+static bool is_next_aborted(ipc_queue *queue)
+{
+    struct ipc__ring ring;
+    struct ipc__seen seen;
+    uint64_t place = load_relaxed(&queue->get.cursor);
+    return ipc__queue_count(load_acquire(&queue->tail)) !=
+               ipc__place_count(place) &&
+           ipc__ring_view(queue, &ring) == 0 &&
+           ipc__record_look(&ring, &place, &seen) &&
+           ((uint32_t)seen.mark & IPC__MARK_STATES) == IPC__MARK_ABORTED;
+}
+
+static int task_done(ipc_queue *queue)
+{
+    const int rc = ipc__queue_task_done(queue);
+    if (unlikely((load_relaxed(&queue->done) & IPC__QUEUE_SLEEPERS) != 0) &&
+        is_next_aborted(queue)) /* he who joins may wait for nothing else */
+        look_for_aborted(queue, false);
+    return rc;
+}
+
+static int join(ipc_queue *queue, ipc_deadline deadline)
+{
+    return ipc__queue_join_looking(queue, deadline, look_for_aborted);
+}
 
 static size_t size(ipc_queue *queue)
 {
     const uint32_t cursor = ipc__place_count(load_relaxed(&queue->get.cursor));
     const uint32_t tail = ipc__queue_count(load_acquire(&queue->tail));
     const uint32_t n = ipc__queue_ahead(tail, cursor);
-    return n <= load_relaxed(&queue->capacity) ? n : 0;
+    const bool dropped =
+        (load_relaxed(&queue->done) & IPC__QUEUE_IMMEDIATE) != 0;
+    return !dropped && n <= load_relaxed(&queue->capacity) ? n : 0;
 }
 
 static bool is_full(ipc_queue *queue)
@@ -487,6 +565,13 @@ static int put_any(ipc_queue *queue, const void *data, size_t bytes,
 {
     (void)priority;
     return ipc__ring_put(queue, data, bytes, deadline);
+}
+
+static int look_at(ipc_queue *queue, struct ipc__look *look)
+{
+    return look->item->what == IPC_WAIT_FOR_ROOM
+               ? ipc__ring_look_for_room(queue, look)
+               : ipc__ring_look_for_message(queue, look);
 }
 
 const struct ipc__queue_ops ipc__ring_ops = {
@@ -504,8 +589,9 @@ const struct ipc__queue_ops ipc__ring_ops = {
     .take_dead = ipc__queue_no_take_dead,
     .size = size,
     .full = is_full,
-    .task_done = ipc__queue_task_done,
-    .join = ipc__queue_join,
+    .task_done = task_done,
+    .join = join,
     .close = ipc__ring_close,
     .fini = ipc__ring_fini,
+    .look = look_at,
 };

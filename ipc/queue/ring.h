@@ -73,7 +73,7 @@ int ipc__ring_view(struct ipc_queue *queue, struct ipc__ring *ring);
 static inline char *ipc__ring_units(const struct ipc_queue *queue,
                                     uint32_t *units)
 {
-    const uint32_t at = load_relaxed(&queue->units_at);
+    const uint32_t at = load_relaxed(&queue->units_at) & ~(IPC__UNIT - 1);
     *units = load_relaxed(&queue->units);
     return likely((uintptr_t)queue - ipc__self.lo + at +
                       (size_t)*units * IPC__UNIT <=
@@ -155,8 +155,10 @@ bool ipc__mark_change(struct ipc__record *record, uint64_t from, uint32_t to);
 
 /* ---- what is slow ---- */
 
-/* Words to sleep on, the first of which is the queue's. */
-#define IPC__RING_WATCHED 9
+/* Words to sleep on, the first of which is the queue's.  Others that there may
+ * be are left to the re-check: with IPC_QUEUE_RELAXED, those of the 17th and
+ * further messages that are being written. */
+#define IPC__RING_WATCHED 33
 struct ipc__watch {
     struct ipc__futex words[IPC__RING_WATCHED];
     uint32_t count;
@@ -209,5 +211,9 @@ int ipc__ring_release(struct ipc_queue *queue, ipc_message *message, bool keep);
 int ipc__ring_finish_close(struct ipc__ring *ring);
 int ipc__ring_close(struct ipc_queue *queue, bool immediate);
 int ipc__ring_fini(struct ipc_queue *queue);
+
+/* For ipc_wait(): see ipc__look_at(). */
+int ipc__ring_look_for_message(struct ipc_queue *queue, struct ipc__look *look);
+int ipc__ring_look_for_room(struct ipc_queue *queue, struct ipc__look *look);
 
 #endif

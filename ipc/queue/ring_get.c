@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "queue/ring.h"
+#include "wait/look.h"
 
 struct getting {
     struct ipc__ring *ring;
@@ -16,6 +17,7 @@ struct getting {
     uint32_t spin_value;     /* from this */
     bool spun;
     bool slept;
+    const struct ipc__look *look; /* it is ipc_wait() that asks, and waits */
 };
 
 /* ---- with the guard: looking for a message ---- */
@@ -174,10 +176,24 @@ static void sleep_for_message(struct getting *g)
 {
     if (g->watch.thorough) /* for a while nothing came */
         ipc__ring_trim(g->ring);
+    (void)add_relaxed(&g->ring->queue->getters, 1);
     g->watch.thorough =
         ipc__sleep_many(&g->pace, g->watch.words, g->watch.count, g->deadline);
+    (void)add_relaxed(&g->ring->queue->getters, (uint32_t)-1);
     g->slept = true;
     g->spun = false;
+}
+
+/* With the guard: what woke us may have been meant for others too. */
+static void end_get(const struct getting *g)
+{
+    struct ipc_queue *queue = g->ring->queue;
+    if (unlikely(g->slept) && load_relaxed(&queue->getters) != 0) {
+        const uint32_t tail = or_relaxed(&queue->tail, IPC__QUEUE_SLEEPERS);
+        if (ipc__queue_count(tail) != ipc__place_count(queue->get.cursor))
+            ipc__futex_wake(&queue->tail, 1);
+    }
+    ipc__ring_unlock_get(g->ring);
 }
 
 /* With the guard, which it gives up: there was no message.  Wait until it may
@@ -194,32 +210,37 @@ static int wait_for_message(struct getting *g)
     else if (g->spun && ipc_time_left(g->deadline) == 0)
         rc = -ETIMEDOUT;
     if (rc != 0) {
-        if (g->slept) /* what woke us may have been meant for others too */
-            (void)or_relaxed(&queue->tail, IPC__QUEUE_SLEEPERS);
-        ipc__ring_unlock_get(ring);
+        end_get(g);
         return ipc__queue_fail(queue, rc,
                                rc == -EPIPE ? "is closed" : "is empty");
+    }
+    if (g->look != NULL && !g->look->marks) {
+        ipc__ring_unlock_get(ring);
+        return 1;
     }
     if (!g->spun) {
         g->spun = true;
         ipc__ring_unlock_get(ring);
-        (void)ipc__spin(g->spin_on, g->spin_value);
+        if (likely(g->spin_on != NULL))
+            (void)ipc__spin(g->spin_on, g->spin_value);
         return 0;
     }
     const uint32_t tail = load_relaxed(&queue->tail);
     g->watch.words[0] =
         (struct ipc__futex){&queue->tail, tail | IPC__QUEUE_SLEEPERS};
-    if (ipc__queue_count(tail) != queue->get.tail_seen ||
-        (tail & IPC__QUEUE_CLOSED) != 0) {
-        /* Look again; if it is closed those who put may have to be told. */
+    if (ipc__queue_count(tail) != queue->get.tail_seen || is_over(g)) {
         ipc__ring_unlock_get(ring);
-        return (load_relaxed(&queue->head) & IPC__QUEUE_CLOSED) == 0 &&
-                       (tail & IPC__QUEUE_CLOSED) != 0
-                   ? ipc__ring_finish_close(ring)
-                   : 0;
+        return 0; /* look again */
+    }
+    if ((tail & IPC__QUEUE_CLOSED) != 0 &&
+        (load_relaxed(&queue->head) & IPC__QUEUE_CLOSED) == 0) {
+        ipc__ring_unlock_get(ring);
+        return ipc__ring_finish_close(ring); /* those who put may not know */
     }
     const bool asked = ask_to_be_woken(g, tail);
     ipc__ring_unlock_get(ring);
+    if (asked && g->look != NULL)
+        return 1;
     if (asked)
         sleep_for_message(g);
     return 0;
@@ -238,7 +259,10 @@ static int begin_get(struct getting *g)
         if (unlikely(ipc__place_count(get->at) !=
                      ipc__place_count(get->cursor)))
             ipc__ring_sweep(ring, &g->watch);
-        rc = unlikely(is_dropped(ring->queue)) ? -EAGAIN : find_message(g);
+        if (unlikely(is_dropped(ring->queue)))
+            rc = is_over(g) ? -EAGAIN : -EUCLEAN;
+        else
+            rc = find_message(g);
         if (likely(rc == 0))
             return 0;
         if (rc == -EUCLEAN) {
@@ -251,16 +275,25 @@ static int begin_get(struct getting *g)
     }
 }
 
-/* With the guard: what woke us may have been meant for others too. */
-static void end_get(const struct getting *g)
+int ipc__ring_look_for_message(struct ipc_queue *queue, struct ipc__look *look)
 {
-    if (unlikely(g->slept)) {
-        struct ipc_queue *queue = g->ring->queue;
-        const uint32_t tail = or_relaxed(&queue->tail, IPC__QUEUE_SLEEPERS);
-        if (ipc__queue_count(tail) != ipc__place_count(queue->get.cursor))
-            ipc__futex_wake(&queue->tail, 1);
-    }
-    ipc__ring_unlock_get(g->ring);
+    struct ipc__ring ring;
+    struct getting g = {.ring = &ring,
+                        .deadline = IPC_TIME_FOREVER,
+                        .watch = {.thorough = look->thorough},
+                        .spun = true,
+                        .look = look};
+    int rc = ipc__ring_view(queue, &ring);
+    if (rc == 0 && look->marks)
+        (void)or_relaxed(&queue->getters, IPC__QUEUE_WATCHED);
+    if (rc == 0)
+        rc = begin_get(&g);
+    if (rc == 0)
+        ipc__ring_unlock_get(&ring);
+    for (uint32_t i = 0; rc == 1 && look->marks && i < g.watch.count; i++)
+        (i == 0 ? ipc__look_add : ipc__look_add_life)(
+            look, g.watch.words[i].word, g.watch.words[i].expected);
+    return rc < 0 ? rc : rc == 0;
 }
 
 /* ---- get ---- */
@@ -283,6 +316,20 @@ static void drop_short(struct getting *g)
     }
 }
 
+/* Without the guard: a message is there again, which tail has counted long
+ * ago.  The mark goes, so that nobody falls asleep who has not seen it.  Only
+ * those who put take it away. */
+static void wake_one(struct ipc__ring *ring)
+{
+    uint32_t *tail = &ring->queue->tail;
+    if (ipc__ring_lock_put(ring) != 0)
+        return;
+    if ((load_relaxed(tail) & IPC__QUEUE_SLEEPERS) != 0)
+        (void)ipc__futex_change_and_wake(tail, IPC__FUTEX_ADD,
+                                         -(int)IPC__QUEUE_SLEEPERS, 1);
+    ipc__ring_unlock_put(ring);
+}
+
 /* Without the guard: done with a message that was claimed. */
 static int finish(struct ipc__ring *ring, const struct ipc__seen *seen,
                   uint32_t to)
@@ -298,11 +345,12 @@ static int finish(struct ipc__ring *ring, const struct ipc__seen *seen,
                                1 <
                            ring->capacity)
             store_relaxed(&get->cursor, seen->place);
-        ipc__futex_wake(&ring->queue->tail, 1);
     } else {
         (void)ipc__ring_advance_all(ring);
     }
     ipc__ring_unlock_get(ring);
+    if (to == IPC__MARK_READY)
+        wake_one(ring);
     return changed ? 0 : -EUCLEAN;
 }
 
@@ -321,7 +369,7 @@ static inline __attribute__((always_inline)) uint32_t
 get_usual(struct ipc_queue *queue, ipc_queue_item *items, size_t n)
 {
     struct ipc__queue_get *get = &queue->get;
-    const uint64_t at = get->at;
+    const uint64_t at = load_relaxed(&get->at);
     const uint32_t count = ipc__place_count(at);
     const uint32_t head = load_relaxed(&queue->head);
     uint32_t unit = ipc__place_unit(at);
@@ -338,10 +386,11 @@ get_usual(struct ipc_queue *queue, ipc_queue_item *items, size_t n)
     while (done < n && done < there && unit < units) {
         const struct ipc__record *record =
             (const void *)(base + (size_t)unit * IPC__UNIT);
+        const uint32_t mark = (uint32_t)load_acquire(&record->mark);
         const uint32_t size = load_relaxed(&record->bytes);
         const uint32_t length = load_relaxed(&record->units);
-        if (unlikely((uint32_t)load_acquire(&record->mark) != IPC__MARK_READY ||
-                     length - 1 >= units - unit || size > items[done].room ||
+        if (unlikely(mark != IPC__MARK_READY || length - 1 >= units - unit ||
+                     size > items[done].room ||
                      size > (length - 1) * IPC__UNIT || size == 0))
             break; /* also those in pages, and the way back to unit 0 */
         __builtin_prefetch((const char *)record + 512);
@@ -412,7 +461,8 @@ static size_t get_some(struct getting *g, ipc_queue_item *items, size_t n)
         if (g->found.pages != 0 || g->found.bytes > items[done].room ||
             ((uint32_t)g->found.mark & IPC__MARK_STATES) != IPC__MARK_READY)
             break;
-        memcpy(items[done].data, g->found.data, g->found.bytes);
+        if (g->found.bytes != 0)
+            memcpy(items[done].data, g->found.data, g->found.bytes);
         items[done].bytes = g->found.bytes;
         place = g->found.after;
         if (++done == n || done == MOST)

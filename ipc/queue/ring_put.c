@@ -5,6 +5,7 @@
 #include "core/error.h"
 #include "kernel/memory.h"
 #include "queue/ring.h"
+#include "wait/look.h"
 
 /* What is to be put. */
 struct want {
@@ -35,8 +36,9 @@ static uint32_t find_unit(const struct ipc__ring *ring, uint64_t place,
                           uint32_t units)
 {
     const uint32_t at = ipc__place_unit(place);
-    const uint32_t freed = ipc__place_unit(ring->queue->put.freed);
-    if (unlikely(at >= ring->units))
+    const uint32_t freed =
+        ipc__place_unit(load_relaxed(&ring->queue->put.freed));
+    if (unlikely(at >= ring->units || freed >= ring->units))
         return ring->units;
     if (at < freed)
         return units < freed - at ? at : ring->units;
@@ -45,19 +47,24 @@ static uint32_t find_unit(const struct ipc__ring *ring, uint64_t place,
     return units < freed ? 0 : ring->units;
 }
 
-/* Memory for the units up to here. */
-static int have_units(const struct ipc__ring *ring, uint32_t end)
+/* Memory for the units from unit on up to end. */
+static int have_units(const struct ipc__ring *ring, uint32_t unit, uint32_t end)
 {
     enum {
         PIECE = 16384 /* 256 KiB */
     };
     uint32_t *present = &ring->queue->put.units_present;
-    if (likely(end <= *present))
+    if (unlikely(unit < ring->queue->put.units_gone)) { /* we began again */
+        *present = 0;
+        ring->queue->put.units_gone = 0;
+    }
+    const uint32_t begin = load_relaxed(present);
+    if (likely(end <= begin))
         return 0;
     uint32_t upto = (end + PIECE - 1) / PIECE * PIECE;
     upto = upto < ring->units ? upto : ring->units;
     const uintptr_t from =
-        (uintptr_t)ipc__record_at(ring, *present) & ~(uintptr_t)(IPC__PAGE - 1);
+        (uintptr_t)ipc__record_at(ring, begin) & ~(uintptr_t)(IPC__PAGE - 1);
     const uintptr_t to = (uintptr_t)ipc__record_at(ring, upto);
     const int rc = ipc__memory_populate((void *)from, to - from);
     if (rc == 0)
@@ -65,15 +72,30 @@ static int have_units(const struct ipc__ring *ring, uint32_t end)
     return rc;
 }
 
+/* Give back the memory of units before this one. */
+static void trim_units_before(const struct ipc__ring *ring, uint32_t unit)
+{
+    uint32_t *gone = &ring->queue->put.units_gone;
+    const uintptr_t from = round_up((uintptr_t)ring->base, IPC__PAGE);
+    const uintptr_t to =
+        (uintptr_t)ipc__record_at(ring, unit) & ~(uintptr_t)(IPC__PAGE - 1);
+    if (unit > ring->units || *gone >= unit || from >= to)
+        return;
+    *gone = unit;
+    compiler_barrier(); /* first: it is only believed to be less */
+    ipc__memory_release((void *)from, to - from, 0);
+}
+
 /* Give back the memory of units behind this one. */
-static void trim_units(const struct ipc__ring *ring, uint32_t end)
+static void trim_units_behind(const struct ipc__ring *ring, uint32_t end)
 {
     uint32_t *present = &ring->queue->put.units_present;
+    const uint32_t upto = load_relaxed(present);
     const uintptr_t from =
         round_up((uintptr_t)ipc__record_at(ring, end), IPC__PAGE);
     const uintptr_t to =
-        (uintptr_t)ipc__record_at(ring, *present) & ~(uintptr_t)(IPC__PAGE - 1);
-    if (*present > ring->units || from >= to)
+        (uintptr_t)ipc__record_at(ring, upto) & ~(uintptr_t)(IPC__PAGE - 1);
+    if (upto > ring->units || from >= to)
         return;
     *present = (uint32_t)((from - (uintptr_t)ring->base) / IPC__UNIT);
     compiler_barrier(); /* first: it is only believed to be less */
@@ -91,7 +113,11 @@ static int find_room(const struct ipc__ring *ring, uint64_t place,
     if (n >= ring->capacity || put->used + w->message > ring->room ||
         *unit == ring->units)
         return -EAGAIN;
-    const int rc = have_units(ring, *unit + w->units);
+    const uint32_t at = ipc__place_unit(place);
+    /* If it begins again, that is said here. */
+    int rc = *unit != at ? have_units(ring, at, at + 1) : 0;
+    if (rc == 0)
+        rc = have_units(ring, *unit, *unit + w->units);
     if (rc != 0 || w->pages == 0)
         return rc;
     return ipc__pages_take(&ring->pages, w->pages, page);
@@ -108,8 +134,8 @@ static int free_room(struct ipc__ring *ring)
     struct ipc__seen seen;
     if (n == 0)
         return -EAGAIN;
-    if (n >
-        ipc__queue_ahead(ipc__place_count(put->at), ipc__place_count(place)))
+    if (n > ring->capacity || n > ipc__queue_ahead(ipc__place_count(put->at),
+                                                   ipc__place_count(place)))
         return -EUCLEAN;
     uint64_t used = put->used;
     for (; n != 0; n--) {
@@ -187,8 +213,10 @@ void ipc__ring_trim(struct ipc__ring *ring)
         return;
     (void)free_room(ring);
     ipc__pages_trim(&ring->pages);
-    if (ipc__place_count(put->at) == ipc__place_count(put->freed))
-        trim_units(ring, ipc__place_unit(put->at) + 1);
+    if (ipc__place_count(put->at) == ipc__place_count(put->freed)) {
+        trim_units_before(ring, ipc__place_unit(put->at));
+        trim_units_behind(ring, ipc__place_unit(put->at) + 1);
+    }
     ipc__ring_unlock_put(ring);
 }
 
@@ -201,8 +229,11 @@ struct putting {
     struct ipc__watch watch;
     bool spun;
     bool slept;
-    uint32_t unit; /* found: where it may begin, */
-    uint32_t page; /* and the first of its pages */
+    uint32_t slept_at;            /* messages freed then */
+    uint64_t at;                  /* where the next one goes; read once, */
+    uint32_t unit;                /* found: where it may begin, */
+    uint32_t page;                /* and the first of its pages */
+    const struct ipc__look *look; /* it is ipc_wait() that asks, and waits */
 };
 
 /* What the dead have left may be room.  And who might die and leave some? */
@@ -216,15 +247,26 @@ static int sweep(struct putting *p)
     return rc;
 }
 
+/* What woke us was not enough for us: it may be for others, who sleep behind.
+ * Each says so once for each change of head. */
+static void leave_room_to_others(const struct putting *p, uint32_t seen)
+{
+    if (p->slept && ipc__queue_count(seen) != p->slept_at &&
+        load_relaxed(&p->ring->queue->putters) != 0)
+        ipc__futex_wake(&p->ring->queue->head, 1);
+}
+
 /* There was no room when head was as seen, and no time is left.  0: there is
  * more room since. */
 static int give_up(const struct putting *p, uint32_t seen)
 {
     uint32_t *head = &p->ring->queue->head;
-    if (ipc__queue_count(load_relaxed(head)) != ipc__queue_count(seen))
+    /* What woke us may have been meant for others too. */
+    const uint32_t now =
+        p->slept ? or_relaxed(head, IPC__QUEUE_SLEEPERS) : load_relaxed(head);
+    if (ipc__queue_count(now) != ipc__queue_count(seen))
         return 0;
-    if (p->slept) /* what woke us may have been meant for others too */
-        (void)or_relaxed(head, IPC__QUEUE_SLEEPERS);
+    leave_room_to_others(p, seen);
     return ipc__queue_fail(p->ring->queue,
                            p->deadline == IPC_TIME_NOW ? -EAGAIN : -ETIMEDOUT,
                            "is full");
@@ -247,11 +289,19 @@ static int wait_for_room(struct putting *p, uint32_t seen)
         return rc;
     if (p->deadline == IPC_TIME_NOW || ipc_time_left(p->deadline) == 0)
         return give_up(p, seen);
+    if (p->look != NULL && !p->look->marks) /* unless there is more since */
+        return ipc__queue_count(load_relaxed(head)) == ipc__queue_count(seen);
     if ((seen & IPC__QUEUE_SLEEPERS) == 0 &&
         !cas32_relaxed(head, seen, seen | IPC__QUEUE_SLEEPERS))
         return 0; /* there is more room */
+    if (p->look != NULL)
+        return 1;
+    leave_room_to_others(p, seen);
+    p->slept_at = ipc__queue_count(seen);
+    (void)add_relaxed(&p->ring->queue->putters, 1);
     p->watch.thorough =
         ipc__sleep_many(&p->pace, p->watch.words, p->watch.count, p->deadline);
+    (void)add_relaxed(&p->ring->queue->putters, (uint32_t)-1);
     p->slept = true;
     p->spun = false;
     return 0;
@@ -261,6 +311,8 @@ static int wait_for_room(struct putting *p, uint32_t seen)
 static void pass_room_on(const struct putting *p)
 {
     uint32_t *head = &p->ring->queue->head;
+    if (load_relaxed(&p->ring->queue->putters) == 0)
+        return;
     const uint32_t now = or_relaxed(head, IPC__QUEUE_SLEEPERS);
     if (ipc__queue_ahead(ipc__place_count(p->ring->queue->put.at),
                          ipc__queue_count(now)) < p->ring->capacity)
@@ -271,14 +323,31 @@ static void pass_room_on(const struct putting *p)
 static int look_for_room(struct putting *p, const struct want *w)
 {
     struct ipc__ring *ring = p->ring;
-    const uint64_t at = ring->queue->put.at;
+    p->at = load_relaxed(&ring->queue->put.at);
     if (w->pages != 0) /* those just freed are still in the caches */
         (void)free_room(ring);
-    int rc = find_room(ring, at, w, &p->unit, &p->page);
+    int rc = find_room(ring, p->at, w, &p->unit, &p->page);
     if (likely(rc != -EAGAIN))
         return rc;
     rc = free_room(ring);
-    return rc != 0 ? rc : find_room(ring, at, w, &p->unit, &p->page);
+    return rc != 0 ? rc : find_room(ring, p->at, w, &p->unit, &p->page);
+}
+
+/* Without the guard: it cannot be put, whoever waits. */
+static int refuse(const struct putting *p, int rc)
+{
+    struct ipc_queue *queue = p->ring->queue;
+    if (p->slept) { /* what woke us may have been meant for others too */
+        (void)or_relaxed(&queue->head, IPC__QUEUE_SLEEPERS);
+        ipc__futex_wake(&queue->head, 1);
+    }
+    /* Whoever closed it may have died before those who wait here knew. */
+    if (rc == -EPIPE && (load_relaxed(&queue->head) & IPC__QUEUE_CLOSED) == 0)
+        (void)ipc__ring_finish_close(p->ring);
+    return ipc__queue_fail(queue, rc,
+                           rc == -EPIPE    ? "is closed"
+                           : rc == -ENOMEM ? "finds no memory"
+                                           : IPC__QUEUE_SPOILT);
 }
 
 /* 0: with the guard, and room found. */
@@ -294,12 +363,8 @@ static int begin_put(struct putting *p, const struct want *w)
         if (likely(rc == 0))
             return 0;
         ipc__ring_unlock_put(ring);
-        if (rc == -EPIPE)
-            return ipc__queue_fail(ring->queue, rc, "is closed");
-        if (rc == -EUCLEAN)
-            return ipc__queue_fail(ring->queue, rc, IPC__QUEUE_SPOILT);
-        if (rc == -ENOMEM)
-            return ipc__queue_fail(ring->queue, rc, "finds no memory");
+        if (rc != -EAGAIN)
+            return refuse(p, rc);
         rc = wait_for_room(p, seen);
         if (rc != 0)
             return rc;
@@ -322,9 +387,35 @@ static int begin(struct ipc_queue *queue, size_t bytes, struct ipc__ring *ring,
     if (unlikely(rc != 0))
         return rc;
     want_room(w, bytes);
-    if (unlikely(bytes > IPC_QUEUE_BYTES_MAX || w->message > ring->room))
+    if (unlikely(bytes > IPC_QUEUE_BYTES_MAX || w->message > ring->room ||
+                 bytes > load_relaxed(&queue->bytes)))
         return ipc__queue_fail_size(queue, bytes, queue->bytes, "at most");
     return 0;
+}
+
+int ipc__ring_look_for_room(struct ipc_queue *queue, struct ipc__look *look)
+{
+    struct ipc__ring ring;
+    struct want w;
+    struct putting p = {.ring = &ring,
+                        .deadline = IPC_TIME_FOREVER,
+                        .watch = {.thorough = look->thorough},
+                        .spun = true,
+                        .look = look};
+    int rc = begin(queue, look->item->bytes, &ring, &w);
+    if (rc == 0 && look->marks)
+        (void)or_relaxed(&queue->putters, IPC__QUEUE_WATCHED);
+    if (rc == 0)
+        rc = begin_put(&p, &w);
+    if (rc == 0) {
+        if (w.pages != 0)
+            ipc__pages_free(&ring.pages, p.page, w.pages);
+        ipc__ring_unlock_put(&ring);
+    }
+    for (uint32_t i = 0; rc == 1 && look->marks && i < p.watch.count; i++)
+        (i == 0 ? ipc__look_add : ipc__look_add_life)(
+            look, p.watch.words[i].word, p.watch.words[i].expected);
+    return rc < 0 ? rc : rc == 0;
 }
 
 /* ---- put ---- */
@@ -356,21 +447,22 @@ static inline __attribute__((always_inline)) uint32_t
 put_usual(struct ipc_queue *queue, const ipc_queue_item *items, size_t n)
 {
     struct ipc__queue_put *put = &queue->put;
-    const uint64_t at = put->at;
+    const uint64_t at = load_relaxed(&put->at);
     const uint32_t count = ipc__place_count(at);
-    const uint32_t freed = ipc__place_unit(put->freed);
+    const uint64_t freed_at = load_relaxed(&put->freed);
+    const uint32_t freed = ipc__place_unit(freed_at);
     const uint32_t tail = load_relaxed(&queue->tail);
-    const uint32_t present = put->units_present;
+    const uint32_t present = load_relaxed(&put->units_present);
     const uint64_t room = queue->bytes / IPC__UNIT;
     const uint32_t most =
-        queue->capacity - ipc__queue_ahead(count, ipc__place_count(put->freed));
+        queue->capacity - ipc__queue_ahead(count, ipc__place_count(freed_at));
     uint64_t used = put->used;
     uint32_t unit = ipc__place_unit(at);
     uint32_t units;
     uint32_t done = 0;
     char *base = ipc__ring_units(queue, &units);
     uint32_t limit = unit < freed ? freed : units;
-    if (unlikely(base == NULL || limit > units ||
+    if (unlikely(base == NULL || limit - 1 >= units ||
                  tail != count * IPC__QUEUE_ONE))
         return 0;
     limit = limit - 1 < present ? limit - 1 : present;
@@ -425,7 +517,7 @@ int ipc__ring_put(struct ipc_queue *queue, const void *data, size_t bytes,
     rc = begin_put(&p, &w);
     if (unlikely(rc != 0))
         return rc;
-    uint64_t place = queue->put.at;
+    uint64_t place = p.at;
     write_short(&ring, &place, &w, p.unit, data);
     end_put(&p, place, 1);
     return 0;
@@ -468,7 +560,7 @@ static int put_some(struct ipc_queue *queue, const ipc_queue_item *items,
         rc = begin_put(&p, &w);
     if (rc != 0)
         return rc;
-    uint64_t place = queue->put.at;
+    uint64_t place = p.at;
     const uint32_t done = write_some(&p, &place, items, n);
     end_put(&p, place, done);
     return (int)done;
@@ -506,7 +598,7 @@ int ipc__ring_reserve(struct ipc_queue *queue, size_t bytes,
         rc = begin_put(&p, &w);
     if (rc != 0)
         return rc;
-    uint64_t place = queue->put.at;
+    uint64_t place = p.at;
     struct ipc__record *record = write_record(&ring, &place, &w, p.unit, p.page,
                                               ipc__self.id | IPC__MARK_WRITING);
     end_put(&p, place, 1);
@@ -516,6 +608,16 @@ int ipc__ring_reserve(struct ipc_queue *queue, size_t bytes,
         .bytes = bytes,
         .token_ = {ipc__place(0, p.unit), ipc__self.id}};
     return 0;
+}
+
+/* Something was aborted: if it is the first its room comes back now. */
+static void pass_over(struct ipc__ring *ring)
+{
+    struct ipc__watch watch = {.count = 0};
+    if (ipc__ring_lock_get(ring) != 0)
+        return;
+    ipc__ring_sweep(ring, &watch);
+    ipc__ring_unlock_get(ring);
 }
 
 int ipc__ring_commit(struct ipc_queue *queue, ipc_message *message, bool abort)
@@ -540,6 +642,8 @@ int ipc__ring_commit(struct ipc_queue *queue, ipc_message *message, bool abort)
     if (!ipc__mark_change(seen.record, mine,
                           abort ? IPC__MARK_ABORTED : IPC__MARK_READY))
         return ipc__queue_fail(queue, -EUCLEAN, IPC__QUEUE_SPOILT);
+    if (abort)
+        pass_over(&ring);
     *message = (ipc_message){0};
     return 0;
 }

@@ -7,7 +7,9 @@
 #include "core/error.h"
 #include "queue/posix.h"
 #include "queue/ring.h"
+#include "queue/store.h"
 #include "sync/object.h"
+#include "wait/fd.h"
 
 #define NOUN "queue"
 
@@ -18,22 +20,18 @@
     (IPC_QUEUE_RELAXED | IPC_QUEUE_LIFO | IPC_QUEUE_PRIORITY |                 \
      IPC_QUEUE_LEASES | IPC_QUEUE_POSIX)
 
-static int prepare(ipc_queue *made, struct ipc__room *room,
-                   const ipc_queue_options *options)
+#define STORED (IPC_QUEUE_LIFO | IPC_QUEUE_PRIORITY | IPC_QUEUE_LEASES)
+
+static int check_flags(uint32_t flags)
 {
-    ipc_queue_options given;
-    const int rc =
-        ipc__object_options(NOUN, &given, sizeof given, options, FLAGS);
-    if (rc != 0)
-        return rc;
-    if ((given.flags & ~(IPC_QUEUE_RELAXED)) != 0)
-        return ipc__fail(-ENOTSUP, "queues of this kind are not there yet");
-    made->kind = IPC__QUEUE_RING;
-    made->flags = given.flags;
-    made->capacity = given.capacity != 0 ? given.capacity : CAPACITY;
-    made->bytes = given.bytes != 0 ? given.bytes : BYTES;
-    made->max_deliveries = given.max_deliveries;
-    made->lease_ns = given.lease_ns;
+    if ((flags & IPC_QUEUE_LIFO) != 0 && (flags & IPC_QUEUE_PRIORITY) != 0)
+        return ipc__fail(-EINVAL,
+                         "a queue goes by priority, or last in, first out");
+    return 0;
+}
+
+static int check_bounds(const ipc_queue *made)
+{
     if (made->capacity > IPC_QUEUE_CAPACITY_MAX ||
         made->bytes > IPC_QUEUE_BYTES_MAX)
         return ipc__fail(-EINVAL,
@@ -41,22 +39,63 @@ static int prepare(ipc_queue *made, struct ipc__room *room,
                          "the most",
                          made->capacity, (size_t)made->bytes,
                          IPC_QUEUE_CAPACITY_MAX, IPC_QUEUE_BYTES_MAX);
-    ipc__object_label(made->label, given.label);
-    ipc__ring_plan(made);
-    room->needed = ipc__ring_bytes(made);
-    room->present = ipc__ring_present(made);
+    if (made->lease_ns < 0)
+        return ipc__fail(-EINVAL, "a lease of %lld ns",
+                         (long long)made->lease_ns);
     return 0;
+}
+
+static bool is_store(const ipc_queue *queue)
+{
+    return load_relaxed(&queue->kind) == IPC__QUEUE_STORE;
 }
 
 static size_t bytes_of(const void *object)
 {
     const ipc_queue *queue = object;
-    return ipc__ring_bytes(queue);
+    return is_store(queue) ? ipc__store_bytes(queue) : ipc__ring_bytes(queue);
+}
+
+/* Its kind is known. */
+static void plan(ipc_queue *made, struct ipc__room *room)
+{
+    if (is_store(made))
+        ipc__store_plan(made);
+    else
+        ipc__ring_plan(made);
+    room->needed = bytes_of(made);
+    room->present =
+        is_store(made) ? ipc__store_present(made) : ipc__ring_present(made);
+}
+
+static int prepare(ipc_queue *made, struct ipc__room *room,
+                   const ipc_queue_options *options)
+{
+    ipc_queue_options given;
+    int rc = ipc__object_options(NOUN, &given, sizeof given, options, FLAGS);
+    if (rc == 0)
+        rc = check_flags(given.flags);
+    if (rc != 0)
+        return rc;
+    made->kind =
+        (given.flags & STORED) != 0 ? IPC__QUEUE_STORE : IPC__QUEUE_RING;
+    made->flags = given.flags;
+    made->capacity = given.capacity != 0 ? given.capacity : CAPACITY;
+    made->bytes = given.bytes != 0 ? given.bytes : BYTES;
+    made->max_deliveries = given.max_deliveries;
+    made->lease_ns = given.lease_ns;
+    rc = check_bounds(made);
+    if (rc != 0)
+        return rc;
+    ipc__object_label(made->label, given.label);
+    plan(made, room);
+    return 0;
 }
 
 static int finish(void *object)
 {
-    return ipc__ring_fini(object);
+    ipc_queue *queue = object;
+    return is_store(queue) ? ipc__store_ops.fini(queue) : ipc__ring_fini(queue);
 }
 
 int ipc_queue_new(const ipc_queue_options *options, ipc_queue **out)
@@ -135,6 +174,7 @@ static bool is_held(const void *object)
 
 int ipc_queue_detach(ipc_queue *queue)
 {
+    ipc__forget(queue);
     if (ipc__posix_is_handle(queue))
         return ipc__posix_detach(queue);
     return ipc__object_close(queue, IPC__REGION_QUEUE, NOUN, is_held);

@@ -25,23 +25,24 @@
  *   no harm twice, so setters need no lock among themselves.  Clearing is one
  *   CAS.  Who dies waiting leaves bit 1, which costs the next setter a
  *   system call. */
+#include "sync/event.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
-
-#include <ipc/event.h>
 
 #include "base/atomic.h"
 #include "base/bits.h"
 #include "core/error.h"
 #include "core/waiting.h"
 #include "sync/object.h"
+#include "wait/fd.h"
 
-#define SET      1u
-#define SLEEPERS 2u
-#define CLEARED  4u /* one more time */
-#define COUNT    0x7ffffffcu
-#define FOREIGN  0x80000000u
+#define SET      IPC__EVENT_SET
+#define SLEEPERS IPC__EVENT_SLEEPERS
+#define CLEARED  IPC__EVENT_CLEARED
+#define COUNT    IPC__EVENT_COUNT
+#define FOREIGN  IPC__EVENT_FOREIGN
 
 #define NOUN "event"
 
@@ -50,6 +51,8 @@ _Static_assert(sizeof(ipc_event) == 64, "event layout");
 static int fail_event(const ipc_event *event, int error)
 {
     char name[IPC__NAME_BYTES];
+    if (error != -EUCLEAN)
+        ipc__found_nothing(event);
     ipc__object_name(NOUN, event->label_, event, name);
     return error == -EUCLEAN
                ? ipc__fail(error, "%s holds 0x%x, which nobody wrote", name,
@@ -92,16 +95,13 @@ int ipc_event_clear(ipc_event *event)
     while ((word & SET) != 0) {
         /* All who slept were woken when it was set. */
         if (cas32_acquire(&event->word_, word,
-                          ((word & COUNT) + CLEARED) & COUNT))
+                          ((word & COUNT) + CLEARED) & COUNT)) {
+            ipc__found_nothing(event);
             return 0;
+        }
         word = load_relaxed(&event->word_);
     }
     return 0;
-}
-
-static bool was_set(uint32_t now, uint32_t first)
-{
-    return (now & SET) != 0 || (now & COUNT) != (first & COUNT);
 }
 
 static SLOW_PATH int wait_slow(ipc_event *event, uint32_t first,
@@ -114,7 +114,7 @@ static SLOW_PATH int wait_slow(ipc_event *event, uint32_t first,
         const uint32_t now = load_acquire(&event->word_); /* [set→wait] */
         if ((now & FOREIGN) != 0)
             return fail_event(event, -EUCLEAN);
-        if (was_set(now, first))
+        if (ipc__event_was_set(now, first))
             return 0;
         if (deadline == IPC_TIME_NOW)
             return fail_event(event, -EAGAIN);
@@ -208,6 +208,7 @@ static bool has_sleepers(ipc_event *event)
 
 int ipc_event_fini(ipc_event *event)
 {
+    ipc__forget(event);
     if (has_sleepers(event))
         return ipc__fail(-EBUSY, "somebody waits for the event");
     ipc__object_wipe(event, sizeof *event);

@@ -24,6 +24,7 @@
 #include "core/owner.h"
 #include "sync/fair.h"
 #include "sync/lock.h"
+#include "wait/fd.h"
 
 #define NOUN "lock"
 
@@ -60,6 +61,7 @@ static int fail_acquire(ipc_lock *lock, int error, uint64_t word)
     switch (error) {
     case -EAGAIN:
     case -ETIMEDOUT:
+        ipc__found_nothing(lock);
         return fail_held(lock, error, word);
     case -EDEADLK:
         if ((word & IPC__OWNER_MASK) != ipc__self.id)
@@ -288,6 +290,7 @@ static int finish(void *object)
 int ipc_lock_fini(ipc_lock *lock)
 {
     const uint64_t word = load_relaxed(&lock->word_);
+    ipc__forget(lock);
     if (ipc_lock_is_held(lock))
         return fail_held(lock, -EBUSY, word);
     ipc__object_wipe(lock, bytes_of(lock));

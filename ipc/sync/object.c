@@ -10,6 +10,7 @@
 #include "core/check.h"
 #include "core/error.h"
 #include "memory/shared.h"
+#include "wait/fd.h"
 
 /* ---- messages and options ---- */
 
@@ -89,6 +90,7 @@ int ipc__object_free(void *object, size_t least, const char *noun,
         return 0;
     if (ipc_shared_size(object) < least)
         return ipc__fail(-EINVAL, "%p is no %s in family memory", object, noun);
+    ipc__forget(object);
     const int rc = fini(object);
     return rc != 0 ? rc : ipc_shared_free(object);
 }
@@ -148,6 +150,7 @@ int ipc__object_close(void *object, enum ipc__region_kind kind,
         return ipc__fail(-EINVAL, "the %s was not opened by name", noun);
     if (is_held(object))
         return ipc__fail(-EBUSY, "the calling thread holds the %s", noun);
+    ipc__forget(object);
     ipc__named_close(region);
     return 0;
 }

@@ -53,6 +53,7 @@
 #include "core/waiting.h"
 #include "sync/fair.h"
 #include "sync/lock.h"
+#include "wait/fd.h"
 
 #define NOUN "semaphore"
 
@@ -75,6 +76,7 @@ int ipc__semaphore_fail(ipc_semaphore *semaphore, int error, uint32_t n)
     switch (error) {
     case -EAGAIN:
     case -ETIMEDOUT:
+        ipc__found_nothing(semaphore);
         return ipc__fail(error, "%s has %u free permits, %u are wanted", name,
                          word / SEMAPHORE_ONE, n);
     case -EOVERFLOW:
@@ -435,6 +437,7 @@ int ipc_semaphore_fini(ipc_semaphore *semaphore)
 {
     char name[IPC__NAME_BYTES];
     const size_t bytes = bytes_of(semaphore);
+    ipc__forget(semaphore);
     if (bytes == SIZE_MAX)
         return ipc__semaphore_fail(semaphore, -EUCLEAN, 0);
     ipc__object_name(NOUN, semaphore->label_, semaphore, name);

@@ -32,6 +32,7 @@
 #include "core/guard.h"
 #include "core/waiting.h"
 #include "sync/semaphore.h"
+#include "wait/look.h"
 
 /* ---- under the guard ---- */
 
@@ -190,6 +191,25 @@ int ipc__tracked_acquire(ipc_semaphore *semaphore, uint32_t n,
             return -ETIMEDOUT;
         thorough = ipc__sleep_many(&pace, words, count, deadline);
     }
+}
+
+int ipc__tracked_look(ipc_semaphore *semaphore, struct ipc__look *look)
+{
+    struct ipc__futex words[IPC__FUTEX_MANY];
+    uint32_t count = 0;
+    const int rc = lock(semaphore);
+    if (rc != 0)
+        return rc;
+    if (load_relaxed(&semaphore->word_) < SEMAPHORE_ONE)
+        reclaim(semaphore, look->thorough);
+    const bool ready = load_relaxed(&semaphore->word_) >= SEMAPHORE_ONE;
+    if (!ready && look->marks)
+        count = prepare_sleep(semaphore, words);
+    unlock(semaphore);
+    for (uint32_t i = 0; i < count; i++)
+        (i == 0 ? ipc__look_add : ipc__look_add_life)(look, words[i].word,
+                                                      words[i].expected);
+    return ready;
 }
 
 int ipc__tracked_release(ipc_semaphore *semaphore, uint32_t n)

@@ -76,6 +76,7 @@ struct ipc__timers {
     bool running;         /* there is a thread */
     bool exiting;         /* it has called exit() */
     bool now_waited;      /* the end waits for the callback that is running */
+    bool watched;         /* somebody may sleep on ended, uncounted */
     const ipc_timer *now; /* whose callback is running */
     uint64_t runs;        /* callbacks begun */
     uint64_t starts;

@@ -21,6 +21,8 @@
 #include "core/private_lock.h"
 #include "kernel/futex.h"
 #include "thread/internal.h"
+#include "wait/fd.h"
+#include "wait/look.h"
 
 /* ---- describe ---- */
 
@@ -205,6 +207,19 @@ static int fail_stranger(const struct ipc__thread *record)
                      record->name);
 }
 
+int ipc__thread_look(const ipc_thread *thread, struct ipc__look *look)
+{
+    struct ipc__thread *record = NULL;
+    const int rc = get_record(thread, &record);
+    if (rc != 0)
+        return rc;
+    if (record->kind != IPC__THREAD_STARTED && record->kind != IPC__THREAD_MAIN)
+        return fail_stranger(record);
+    const uint32_t state = load_acquire(&record->state); /* [end→join] */
+    ipc__look_add(look, &record->state, state);
+    return state >= IPC__THREAD_ENDED;
+}
+
 static int join(const ipc_thread *thread, ipc_deadline deadline)
 {
     struct ipc__thread *record = NULL;
@@ -313,6 +328,7 @@ int ipc_thread_close(ipc_thread *thread)
     } else if (record != NULL) {
         if (load_acquire(&record->state) < IPC__THREAD_ENDED)
             return ipc__fail(-EBUSY, "%s is running", record->name);
+        ipc__forget(thread);
         close_record(record);
     }
     free(thread->arg_copy_);

@@ -35,6 +35,8 @@
 #include "kernel/futex.h"
 #include "thread/internal.h"
 #include "thread/timer_heap.h"
+#include "wait/fd.h"
+#include "wait/look.h"
 
 _Static_assert(sizeof(ipc_timer) == 128, "timer layout");
 
@@ -124,8 +126,9 @@ static void wake_thread(struct ipc__timers *timers)
 /* A timer has run, or was cancelled. */
 static void note_end(struct ipc__timers *timers)
 {
-    if (timers->sleepers == 0)
+    if (timers->sleepers == 0 && !timers->watched)
         return;
+    timers->watched = false;
     (void)add_relaxed(&timers->ended, 1);
     ipc__futex_wake(&timers->ended, INT_MAX);
 }
@@ -417,6 +420,24 @@ static int join(ipc_timer *timer, ipc_deadline deadline)
         rc = fail_alive(timers, timer, deadline);
         if (rc == 0)
             sleep_until_end(timers, deadline);
+    }
+    ipc__private_unlock(&timers->lock);
+    if (rc == -EAGAIN || rc == -ETIMEDOUT)
+        ipc__found_nothing(timer);
+    return rc;
+}
+
+int ipc__timer_look(const ipc_timer *timer, struct ipc__look *look)
+{
+    struct ipc__timers *timers = lock_timers();
+    if (timers == NULL)
+        return ipc__fail(-EINVAL, "the timer was not started");
+    int rc = check(timer);
+    if (rc == 0 && !is_pending(timer) && !is_running(timers, timer)) {
+        rc = 1;
+    } else if (rc == 0 && look->marks) {
+        timers->watched = true;
+        ipc__look_add(look, &timers->ended, load_relaxed(&timers->ended));
     }
     ipc__private_unlock(&timers->lock);
     return rc;

@@ -193,7 +193,7 @@ static void woken_and_killed_swallows_the_wakeup(void)
 static void recheck_finds_the_swallowed_wakeup(void)
 {
     struct sweep_result result;
-    recheck = &(const struct timespec){0, 10000000};
+    recheck = &(const struct timespec){0, 30000000};
     sweep_take(&result);
     sweep_expect_clean(&result, 40);
 }

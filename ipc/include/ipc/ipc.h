@@ -28,5 +28,6 @@
 #include <ipc/timer.h>
 #include <ipc/value.h>
 #include <ipc/version.h>
+#include <ipc/wait.h>
 
 #endif

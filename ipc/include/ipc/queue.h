@@ -23,8 +23,9 @@
  * Order.  First in, first out; those of one producer are never swapped.  A
  * message takes its place when its put begins to copy (or by reserve); if a
  * producer is slow then, those behind it wait, unless IPC_QUEUE_RELAXED lets
- * them overtake.  IPC_QUEUE_LIFO and IPC_QUEUE_PRIORITY (highest number first,
- * equal ones in order) are kinds of their own, about five times slower.
+ * them overtake.  Room comes back in order only: whoever writes, or peeks at, a
+ * message for long keeps the room of those behind it, up to all of it.  IPC_QUEUE_LIFO and IPC_QUEUE_PRIORITY (highest number first,
+ * equal ones in order) are kinds of their own, five to ten times slower.
  *
  * What a consumer's death does:
  *
@@ -255,7 +256,8 @@ IPC_API int ipc_queue_abort(ipc_queue *queue, ipc_message *message)
     IPC_NONNULL(1, 2);
 
 /* Look at the next message where it lies; nobody else gets it.  It goes when
- * the same thread releases it; if that dies before, the next one gets it. */
+ * the same thread releases it; if that dies before, the next one gets it.  Who
+ * puts into the same queue before that may wait for his own release. */
 IPC_API IPC_MUST_USE int ipc_queue_peek(ipc_queue *queue, ipc_message *message)
     IPC_NONNULL(1, 2);
 IPC_API IPC_MUST_USE int ipc_queue_peek_nowait(ipc_queue *queue,
@@ -271,11 +273,16 @@ IPC_API int ipc_queue_release(ipc_queue *queue, ipc_message *message)
 /* ---- leases: IPC_QUEUE_LEASES ---- */
 
 /* Take a message on a lease: it is the caller's until ack (it goes), nack (the
- * next one gets it), the end of the lease, or the caller's death.  Any thread
- * that has the message may ack it: the token counts.
+ * next one gets it, at its old place in the order), the end of the lease, or
+ * the caller's death.  Any thread that has the message may ack it: the token
+ * counts; but the death that counts is that of the taker.
  *
- * ack, nack, extend: -ESTALE the lease has run out, and somebody else may have
- * the message. */
+ * ack, nack, extend: -ESTALE the lease has run out: from its deadline on, even
+ * if nobody else has taken the message yet.  message->data may be another one's
+ * by then.
+ *
+ * A closed queue is -EPIPE when nothing is there and nobody else has a lease, a
+ * peek or a reservation, from which something might come back. */
 IPC_API IPC_MUST_USE int ipc_queue_take(ipc_queue *queue, ipc_message *message)
     IPC_NONNULL(1, 2);
 IPC_API IPC_MUST_USE int ipc_queue_take_nowait(ipc_queue *queue,
@@ -293,7 +300,8 @@ IPC_API int ipc_queue_extend(ipc_queue *queue, ipc_message *message,
                              ipc_deadline lease) IPC_NONNULL(1, 2);
 
 /* Dead letters: messages that were delivered max_deliveries times and never
- * acknowledged.  take_dead takes one as a lease, or fails with -EAGAIN. */
+ * acknowledged.  take_dead takes any one of them as a lease, or fails with
+ * -EAGAIN.  They take up room, and are not done, until they are acked. */
 IPC_API uint32_t ipc_queue_dead(ipc_queue *queue) IPC_NONNULL(1);
 IPC_API IPC_MUST_USE int ipc_queue_take_dead(ipc_queue *queue,
                                              ipc_message *message)
@@ -301,8 +309,8 @@ IPC_API IPC_MUST_USE int ipc_queue_take_dead(ipc_queue *queue,
 
 /* ---- the whole ---- */
 
-/* Messages that wait, as of this moment; and whether there is none, or no room
- * for one more. */
+/* Messages that wait, as of this moment; and whether there is none, or as many
+ * as there may be (bytes are not looked at). */
 IPC_API size_t ipc_queue_size(ipc_queue *queue) IPC_NONNULL(1);
 IPC_API bool ipc_queue_empty(ipc_queue *queue) IPC_NONNULL(1);
 IPC_API bool ipc_queue_full(ipc_queue *queue) IPC_NONNULL(1);
