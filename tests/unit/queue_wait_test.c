@@ -139,7 +139,7 @@ static void each_message_got_wakes_one_who_waits_for_room(void)
 
 static void a_batch_got_wakes_as_many_as_were_in_it(void)
 {
-    char buffer[4][SHORT];
+    static char buffer[4][SHORT];
     ipc_queue_item items[4];
     set_stage(4, 0, 0);
     for (int i = 0; i < 4; i++) {
