@@ -133,7 +133,7 @@ int ipc__ring_view(struct ipc_queue *queue, struct ipc__ring *ring)
     const uint32_t pages = load_relaxed(&queue->pages);
     const uint64_t bytes = load_relaxed(&queue->bytes);
     ring->queue = queue;
-    ring->base = (char *)queue + load_relaxed(&queue->units_at);
+    ring->base = (char *)queue + bytes_before_units(pages);
     ring->units = units;
     ring->capacity = load_relaxed(&queue->capacity);
     ring->room = bytes / IPC__UNIT + (bytes % IPC__UNIT != 0);

@@ -158,7 +158,7 @@ static void a_reserved_message_is_not_ready(void)
 
 static void what_is_no_queue_is_ready(void)
 {
-    static uint64_t garbage[128];
+    static uint64_t garbage[128] __attribute__((aligned(128)));
     ipc_wait_item item = IPC_WAIT_QUEUE((ipc_queue *)garbage);
     expect_rc(ipc_wait(&item, 1, IPC_TIME_FOREVER), 1);
     expect_rc(ipc_queue_get_nowait((ipc_queue *)garbage, garbage, 1, NULL),
