@@ -12,7 +12,10 @@
  *   top, partial, rover, and a slab's list links and count of free slots are
  *              derived from the two above.
  *   map_end    map words before it have memory behind them.
+ *   cell       0, or the cell (see shared.h) that is being changed.
  *   All under the guard.
+ *   *cell      0, or an address in the run, or of the slot, that is its own;
+ *              written by its user under the guard, read by it at any time.
  *
  * Invariants
  *   1  the runs, followed from chunk 0 by their lengths, meet `top` exactly;
@@ -21,7 +24,9 @@
  *   3  a slab is in the list of its class if and only if it has a free slot;
  *   4  memory is made present before it is handed out, and given back before
  *      its run is free: outside the guard, while the run is MOVING and nobody
- *      else may have it.
+ *      else may have it;
+ *   5  what a cell says is handed out or MOVING, and a cell that is 0 has
+ *      nothing: but while it is named by `cell` it may say what is free.
  *
  * Order
  *   Everything is ordered by the guard.  A pointer that travels to another
@@ -32,8 +37,19 @@
  *   A split writes the word of the second part first, where it is a leftover
  *   until the first part's word is shortened.  recover() derives the rest
  *   anew, and can be killed and run again.
+ *   A cell says what is to be its own before the commit, and 0 after the
+ *   commit of giving it back; around both `cell` names it.  So either way a
+ *   death leaves a cell that says too much, if anything: recover() looks at
+ *   what it says, and stores 0 there when that is free.
  * Death without the guard
- *   A MOVING run, and what was handed out to the dead, stay taken: leaky. */
+ *   A MOVING run, and what was handed out to the dead, stay taken: leaky.
+ *   Except what a cell says: ipc__shared_free_in() gives that back, also a
+ *   MOVING run, whether it was on its way to the dead or back.  The run of a
+ *   new slab is the cell's until it is a slab, and from then on the first slot
+ *   is.  When the last slot of a slab is given back and the run with it, the
+ *   run is the cell's from MOVING until FREE; its bitmap does not count any
+ *   more.  A MOVING run's word says how much of it may hold more than zeros,
+ *   for the one who has to clean it where the machine cannot. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -84,6 +100,7 @@ struct arena {
     uint32_t rover;
     uint32_t map_end;
     uint32_t reserved;
+    uint64_t cell; /* its address */
     uint32_t partial[32];
 };
 
@@ -117,7 +134,8 @@ static uint32_t word_length(uint64_t word) /* in chunks */
     return (uint32_t)word >> 2;
 }
 
-static uint32_t word_more(uint64_t word) /* SLAB: class; LARGE: pages */
+/* SLAB: class; LARGE: pages; MOVING: pages that somebody may have written. */
+static uint32_t word_more(uint64_t word)
 {
     return (uint32_t)(word >> 32);
 }
@@ -145,6 +163,40 @@ static int get_heap(struct heap *heap)
 static void *chunk_address(const struct heap *heap, uint32_t chunk)
 {
     return heap->chunks + (size_t)chunk * CHUNK;
+}
+
+/* ---- cells, or NULL for none ---- */
+
+static bool is_cell(const struct heap *heap, const uint64_t *cell)
+{
+    const uintptr_t from = (uintptr_t)heap->chunks;
+    return (uintptr_t)cell >= from &&
+           (uintptr_t)cell - from < (size_t)heap->count * CHUNK &&
+           (uintptr_t)cell % sizeof *cell == 0;
+}
+
+static void *cell_says(const uint64_t *cell)
+{
+    return (void *)(uintptr_t)load_relaxed(cell);
+}
+
+static void cell_say(uint64_t *cell, const void *what)
+{
+    if (cell != NULL)
+        store_release(cell, (uint64_t)(uintptr_t)what);
+}
+
+/* Around a commit and the change of the cell that goes with it. */
+static void cell_open(const struct heap *heap, const uint64_t *cell)
+{
+    if (cell != NULL)
+        store_release(&heap->arena->cell, (uint64_t)(uintptr_t)cell);
+}
+
+static void cell_close(const struct heap *heap, const uint64_t *cell)
+{
+    if (cell != NULL)
+        store_release(&heap->arena->cell, 0);
 }
 
 /* ---- slabs ---- */
@@ -193,9 +245,17 @@ static void list_remove(const struct heap *heap, uint32_t class, uint32_t chunk)
         slab_at(heap, slab->next - 1)->prev = slab->prev;
 }
 
+static void *slot_address(const struct heap *heap, uint32_t class,
+                          uint32_t chunk, uint32_t slot)
+{
+    return (char *)chunk_address(heap, chunk) + slab_header(class) +
+           (size_t)slot * class_sizes[class];
+}
+
 /* Take a slot of a slab that has a free one.  NULL if it has none after all,
  * or is no such slab: somebody wrote where nobody should. */
-static void *slab_take(const struct heap *heap, uint32_t class, uint32_t chunk)
+static void *slab_take(const struct heap *heap, uint64_t *cell, uint32_t class,
+                       uint32_t chunk)
 {
     if (chunk >= heap->arena->top ||
         load_relaxed(&heap->map[chunk]) != make_word(SLAB, 1, class))
@@ -209,11 +269,14 @@ static void *slab_take(const struct heap *heap, uint32_t class, uint32_t chunk)
     const uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(~bits);
     if (slot >= slab_slots(class))
         return NULL;
+    void *memory = slot_address(heap, class, chunk, slot);
+    cell_open(heap, cell);
+    cell_say(cell, memory);
     store_release(&slab->bitmap[word], bits | (uint64_t)1 << slot % 64);
+    cell_close(heap, cell);
     if (--slab->free_slots == 0)
         list_remove(heap, class, chunk);
-    return (char *)slab + slab_header(class) +
-           (size_t)slot * class_sizes[class];
+    return memory;
 }
 
 /* Count the free slots from the bitmap.  Bits behind the last slot are
@@ -228,7 +291,76 @@ static uint32_t slab_count_free(const struct heap *heap, uint32_t class,
     return slab_slots(class) - taken;
 }
 
+/* ---- blocks ---- */
+
+/* Which allocation starts at this address? */
+struct block {
+    uint32_t chunk;
+    uint64_t word; /* of the chunk */
+    uint32_t slot; /* in a slab */
+    size_t size;
+};
+
+/* With the guard.  Sets only the chunk and its word. */
+static bool find_chunk(const struct heap *heap, const void *memory,
+                       struct block *out)
+{
+    const char *at = memory;
+    if (at < heap->chunks)
+        return false;
+    const size_t chunk = (size_t)(at - heap->chunks) / CHUNK;
+    if (chunk >= heap->arena->top)
+        return false;
+    out->chunk = (uint32_t)chunk;
+    out->word = load_relaxed(&heap->map[chunk]);
+    return true;
+}
+
+/* With the guard.  False if none does. */
+static bool find_block(const struct heap *heap, const void *memory,
+                       struct block *out)
+{
+    if (!find_chunk(heap, memory, out))
+        return false;
+    const size_t inside = (size_t)((const char *)memory - heap->chunks) % CHUNK;
+    if (word_kind(out->word) == LARGE) {
+        out->size = (size_t)word_more(out->word) * PAGE;
+        return inside == 0;
+    }
+    const uint32_t class = word_more(out->word);
+    if (word_kind(out->word) != SLAB || class >= CLASSES ||
+        inside < slab_header(class))
+        return false;
+    out->size = class_sizes[class];
+    out->slot = (uint32_t)((inside - slab_header(class)) / out->size);
+    if ((inside - slab_header(class)) % out->size != 0 ||
+        out->slot >= slab_slots(class))
+        return false;
+    const uint64_t bits =
+        load_relaxed(&slab_at(heap, out->chunk)->bitmap[out->slot / 64]);
+    return (bits >> out->slot % 64 & 1) != 0;
+}
+
+/* With the guard.  Does a cell that says this say anything?  Also a run that
+ * is MOVING, by its beginning or from inside. */
+static bool find_of_cell(const struct heap *heap, const void *memory,
+                         struct block *out)
+{
+    return (find_chunk(heap, memory, out) && word_kind(out->word) == MOVING) ||
+           find_block(heap, memory, out);
+}
+
 /* ---- runs ---- */
+
+/* With the guard, of somebody who died. */
+static void settle_cell(const struct heap *heap)
+{
+    struct block block;
+    uint64_t *cell = cell_says(&heap->arena->cell);
+    if (is_cell(heap, cell) && !find_of_cell(heap, cell_says(cell), &block))
+        cell_say(cell, NULL);
+    store_release(&heap->arena->cell, 0);
+}
 
 static void recover(void *arg)
 {
@@ -252,6 +384,7 @@ static void recover(void *arg)
         i += length;
     }
     arena->top = i;
+    settle_cell(heap);
 }
 
 /* Join the free run at i with the free ones behind it; its length. */
@@ -290,8 +423,19 @@ static uint32_t find_free(const struct heap *heap, uint32_t from, uint32_t end,
     return end;
 }
 
+/* Make n free chunks a run that is MOVING. */
+static void move_run(const struct heap *heap, uint64_t *cell, uint32_t at,
+                     uint32_t n)
+{
+    cell_open(heap, cell);
+    cell_say(cell, chunk_address(heap, at));
+    store_release(&heap->map[at], make_word(MOVING, n, 0));
+    cell_close(heap, cell);
+}
+
 /* Take n chunks: MOVING, in *out.  -EAGAIN: the map needs memory first. */
-static int take_run(const struct heap *heap, uint32_t n, uint32_t *out)
+static int take_run(const struct heap *heap, uint64_t *cell, uint32_t n,
+                    uint32_t *out)
 {
     struct arena *arena = heap->arena;
     const uint32_t top = arena->top;
@@ -307,13 +451,13 @@ static int take_run(const struct heap *heap, uint32_t n, uint32_t *out)
         if (top + n > arena->map_end)
             return -EAGAIN;
         at = top;
-        store_release(&heap->map[at], make_word(MOVING, n, 0));
+        move_run(heap, cell, at, n);
         arena->top = top + n;
     } else {
         const uint32_t length = word_length(load_relaxed(&heap->map[at]));
         if (length > n)
             store_release(&heap->map[at + n], make_word(FREE, length - n, 0));
-        store_release(&heap->map[at], make_word(MOVING, n, 0));
+        move_run(heap, cell, at, n);
     }
     arena->rover = at;
     *out = at;
@@ -353,28 +497,34 @@ static int extend_map(struct heap *heap, uint32_t n)
     return 0;
 }
 
-/* Without the guard: give a run's memory back, of which so many bytes were in
- * use, then the run. */
-static void give_back(struct heap *heap, uint32_t chunk, uint32_t length,
-                      size_t bytes)
+/* Without the guard: give the memory of a MOVING run back, then the run. */
+static int give_back(struct heap *heap, uint64_t *cell, uint32_t chunk,
+                     uint64_t word)
 {
+    const uint32_t length = word_length(word);
     ipc__memory_release(chunk_address(heap, chunk), (size_t)length * CHUNK,
-                        round_up(bytes, PAGE));
-    if (lock_heap(heap) != 0)
-        return;
+                        (size_t)word_more(word) * PAGE);
+    const int rc = lock_heap(heap);
+    if (rc != 0)
+        return rc;
+    cell_open(heap, cell);
     store_release(&heap->map[chunk], make_word(FREE, length, 0));
+    cell_say(cell, NULL);
+    cell_close(heap, cell);
     unlock_heap(heap);
+    return 0;
 }
 
 /* Without the guard: n chunks with memory in their first pages; MOVING. */
-static int new_run(struct heap *heap, uint32_t n, size_t bytes, uint32_t *out)
+static int new_run(struct heap *heap, uint64_t *cell, uint32_t n, size_t bytes,
+                   uint32_t *out)
 {
     int rc;
     do {
         rc = lock_heap(heap);
         if (rc != 0)
             return rc;
-        rc = take_run(heap, n, out);
+        rc = take_run(heap, cell, n, out);
         unlock_heap(heap);
         if (rc == -EAGAIN) {
             rc = extend_map(heap, n);
@@ -386,18 +536,18 @@ static int new_run(struct heap *heap, uint32_t n, size_t bytes, uint32_t *out)
         return rc;
     rc = ipc__memory_populate(chunk_address(heap, *out), round_up(bytes, PAGE));
     if (rc != 0)
-        give_back(heap, *out, n, 0);
+        (void)give_back(heap, cell, *out, make_word(MOVING, n, 0));
     return rc;
 }
 
 /* ---- allocate ---- */
 
-static int alloc_large(struct heap *heap, size_t size, size_t present,
-                       void **out)
+static int alloc_large(struct heap *heap, uint64_t *cell, size_t size,
+                       size_t present, void **out)
 {
     const uint32_t n = (uint32_t)((size + CHUNK - 1) / CHUNK);
     uint32_t chunk;
-    int rc = new_run(heap, n, present, &chunk);
+    int rc = new_run(heap, cell, n, present, &chunk);
     if (rc == 0)
         rc = lock_heap(heap);
     if (rc != 0)
@@ -409,33 +559,40 @@ static int alloc_large(struct heap *heap, size_t size, size_t present,
     return 0;
 }
 
-/* Add a slab to its class and keep the guard. */
-static int add_slab_locked(struct heap *heap, uint32_t class)
+/* Without the guard: add a slab to its class and take its first slot. */
+static int alloc_of_new_slab(struct heap *heap, uint64_t *cell, uint32_t class,
+                             void **out)
 {
     uint32_t chunk;
-    int rc = new_run(heap, 1, CHUNK, &chunk);
+    int rc = new_run(heap, cell, 1, CHUNK, &chunk);
     if (rc == 0)
         rc = lock_heap(heap);
     if (rc != 0)
         return rc;
-    slab_at(heap, chunk)->free_slots = slab_slots(class);
+    struct slab *slab = slab_at(heap, chunk);
+    *out = slot_address(heap, class, chunk, 0);
+    store_release(&heap->map[chunk], make_word(MOVING, 1, 1));
+    store_release(&slab->bitmap[0], 1);
+    store_release(&slab->free_slots, slab_slots(class) - 1);
+    cell_say(cell, *out);
     store_release(&heap->map[chunk], make_word(SLAB, 1, class));
     list_push(heap, class, chunk);
+    unlock_heap(heap);
     return 0;
 }
 
-static int alloc_small(struct heap *heap, uint32_t class, void **out)
+static int alloc_small(struct heap *heap, uint64_t *cell, uint32_t class,
+                       void **out)
 {
-    int rc = lock_heap(heap);
+    const int rc = lock_heap(heap);
     if (rc != 0)
         return rc;
-    if (heap->arena->partial[class] == 0) {
+    const uint32_t partial = heap->arena->partial[class];
+    if (partial == 0) {
         unlock_heap(heap);
-        rc = add_slab_locked(heap, class);
-        if (rc != 0)
-            return rc;
+        return alloc_of_new_slab(heap, cell, class, out);
     }
-    void *slot = slab_take(heap, class, heap->arena->partial[class] - 1);
+    void *slot = slab_take(heap, cell, class, partial - 1);
     unlock_heap(heap);
     if (slot == NULL)
         return ipc__fail(-EUCLEAN, "family memory is damaged");
@@ -451,6 +608,28 @@ static uint32_t class_of(size_t size)
     return class;
 }
 
+static int fail_cell(const uint64_t *cell)
+{
+    return ipc__fail(-EINVAL, "%p is no cell in family memory",
+                     (const void *)cell);
+}
+
+/* The cell may be NULL. */
+static int allocate(struct heap *heap, uint64_t *cell, size_t size,
+                    size_t present, void **out)
+{
+    if (size == 0 || size > (size_t)heap->count * CHUNK)
+        return ipc__fail(-EINVAL,
+                         "family memory: %zu bytes asked for, %zu is the most",
+                         size, (size_t)heap->count * CHUNK);
+    const int rc = size <= SMALL_MAX
+                       ? alloc_small(heap, cell, class_of(size), out)
+                       : alloc_large(heap, cell, size, present, out);
+    return rc != -ENOMEM && rc != -ENOSYS
+               ? rc
+               : ipc__fail(rc, "family memory: no room for %zu bytes", size);
+}
+
 int ipc__shared_alloc(size_t size, void **out)
 {
     return ipc__shared_reserve(size, size, out);
@@ -459,18 +638,22 @@ int ipc__shared_alloc(size_t size, void **out)
 int ipc__shared_reserve(size_t size, size_t present, void **out)
 {
     struct heap heap;
-    int rc = get_heap(&heap);
+    const int rc = get_heap(&heap);
+    return rc != 0 ? rc : allocate(&heap, NULL, size, present, out);
+}
+
+int ipc__shared_alloc_in(uint64_t *cell, size_t size)
+{
+    struct heap heap;
+    void *memory;
+    const int rc = get_heap(&heap);
     if (rc != 0)
         return rc;
-    if (size == 0 || size > (size_t)heap.count * CHUNK)
-        return ipc__fail(-EINVAL,
-                         "family memory: %zu bytes asked for, %zu is the most",
-                         size, (size_t)heap.count * CHUNK);
-    rc = size <= SMALL_MAX ? alloc_small(&heap, class_of(size), out)
-                           : alloc_large(&heap, size, present, out);
-    return rc != -ENOMEM && rc != -ENOSYS
-               ? rc
-               : ipc__fail(rc, "family memory: no room for %zu bytes", size);
+    if (!is_cell(&heap, cell))
+        return fail_cell(cell);
+    if (cell_says(cell) != NULL)
+        return ipc__fail(-EINVAL, "the cell %p is in use", (void *)cell);
+    return allocate(&heap, cell, size, size, &memory);
 }
 
 void *ipc_shared_alloc(size_t size)
@@ -481,63 +664,53 @@ void *ipc_shared_alloc(size_t size)
 
 /* ---- free ---- */
 
-/* Which allocation starts at this address? */
-struct block {
-    uint32_t chunk;
-    uint64_t word; /* of the chunk */
-    uint32_t slot; /* in a slab */
-    size_t size;
-};
-
-/* With the guard.  False if none does. */
-static bool find_block(const struct heap *heap, const void *memory,
-                       struct block *out)
-{
-    const char *at = memory;
-    if (at < heap->chunks)
-        return false;
-    const size_t offset = (size_t)(at - heap->chunks);
-    if (offset / CHUNK >= heap->arena->top)
-        return false;
-    out->chunk = (uint32_t)(offset / CHUNK);
-    out->word = load_relaxed(&heap->map[out->chunk]);
-    const size_t inside = offset % CHUNK;
-
-    if (word_kind(out->word) == LARGE) {
-        out->size = (size_t)word_more(out->word) * PAGE;
-        return inside == 0;
-    }
-    const uint32_t class = word_more(out->word);
-    if (word_kind(out->word) != SLAB || class >= CLASSES ||
-        inside < slab_header(class))
-        return false;
-    out->size = class_sizes[class];
-    out->slot = (uint32_t)((inside - slab_header(class)) / out->size);
-    if ((inside - slab_header(class)) % out->size != 0 ||
-        out->slot >= slab_slots(class))
-        return false;
-    const uint64_t bits =
-        load_relaxed(&slab_at(heap, out->chunk)->bitmap[out->slot / 64]);
-    return (bits >> out->slot % 64 & 1) != 0;
-}
-
-/* With the guard.  True if the slab has become empty and was taken out of
- * use: one empty slab stays in each class. */
-static bool free_slot(const struct heap *heap, const struct block *block)
+/* With the guard.  False if the block is the last one of a slab that is not
+ * the only one in the list of its class: one empty slab stays. */
+static bool free_slot(const struct heap *heap, uint64_t *cell,
+                      const struct block *block)
 {
     const uint32_t class = word_more(block->word);
     struct slab *slab = slab_at(heap, block->chunk);
+    if (slab->free_slots + 1 >= slab_slots(class) &&
+        (slab->next != 0 || slab->prev != 0))
+        return false;
     uint64_t *word = &slab->bitmap[block->slot / 64];
+    cell_open(heap, cell);
     store_release(word,
                   load_relaxed(word) & ~((uint64_t)1 << block->slot % 64));
+    cell_say(cell, NULL);
+    cell_close(heap, cell);
     if (slab->free_slots++ == 0)
         list_push(heap, class, block->chunk);
-    if (slab->free_slots < slab_slots(class) ||
-        (slab->next == 0 && slab->prev == 0))
-        return false;
-    list_remove(heap, class, block->chunk);
-    store_release(&heap->map[block->chunk], make_word(MOVING, 1, 0));
     return true;
+}
+
+/* With the guard, which is given back.  Or finish what somebody began. */
+static int free_block(struct heap *heap, uint64_t *cell,
+                      const struct block *block)
+{
+    uint64_t moving = block->word;
+    if (word_kind(block->word) == SLAB) {
+        if (free_slot(heap, cell, block)) {
+            unlock_heap(heap);
+            return 0;
+        }
+        list_remove(heap, word_more(block->word), block->chunk);
+        moving = make_word(MOVING, 1, CHUNK / PAGE);
+    } else if (word_kind(block->word) == LARGE) {
+        moving =
+            make_word(MOVING, word_length(block->word), word_more(block->word));
+    }
+    store_release(&heap->map[block->chunk], moving);
+    unlock_heap(heap);
+    return give_back(heap, cell, block->chunk, moving);
+}
+
+/* With the guard, which is given back. */
+static int fail_free(const struct heap *heap, const void *memory)
+{
+    unlock_heap(heap);
+    return ipc__fail(-EINVAL, "%p is not allocated in family memory", memory);
 }
 
 int ipc_shared_free(void *memory)
@@ -551,24 +724,32 @@ int ipc_shared_free(void *memory)
         rc = lock_heap(&heap);
     if (rc != 0)
         return rc;
-    if (!find_block(&heap, memory, &block)) {
+    return find_block(&heap, memory, &block) ? free_block(&heap, NULL, &block)
+                                             : fail_free(&heap, memory);
+}
+
+int ipc__shared_free_in(uint64_t *cell)
+{
+    struct heap heap;
+    struct block block;
+    int rc = get_heap(&heap);
+    if (rc != 0)
+        return rc;
+    if (!is_cell(&heap, cell))
+        return fail_cell(cell);
+    if (cell_says(cell) == NULL)
+        return 0;
+    rc = lock_heap(&heap);
+    if (rc != 0)
+        return rc;
+    /* The guard's last owner may have died in the midst of this cell. */
+    void *memory = cell_says(cell);
+    if (memory == NULL) {
         unlock_heap(&heap);
-        return ipc__fail(-EINVAL, "%p is not allocated in family memory",
-                         memory);
+        return 0;
     }
-    bool empty = true;
-    const uint32_t length = word_length(block.word);
-    size_t bytes = block.size;
-    if (word_kind(block.word) == SLAB) {
-        empty = free_slot(&heap, &block);
-        bytes = CHUNK;
-    } else {
-        store_release(&heap.map[block.chunk], make_word(MOVING, length, 0));
-    }
-    unlock_heap(&heap);
-    if (empty)
-        give_back(&heap, block.chunk, length, bytes);
-    return 0;
+    return find_of_cell(&heap, memory, &block) ? free_block(&heap, cell, &block)
+                                               : fail_free(&heap, memory);
 }
 
 size_t ipc_shared_size(const void *memory)

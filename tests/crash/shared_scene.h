@@ -8,8 +8,13 @@
 #include "harness/sweep.h"
 
 #include "crash/look_once.h"
-#include "crash/shared_walk.h"
 #include "kernel/memory.h"
+
+/* For a machine that is full. */
+static int populate_if_there_is_room(void *start, size_t size);
+#define ipc__memory_populate populate_if_there_is_room
+#include "crash/shared_walk.h"
+#undef ipc__memory_populate
 
 #include <unistd.h>
 
@@ -30,7 +35,9 @@ struct scene {
     size_t live_count;
     void *target; /* what the victim frees, ... */
     size_t target_size;
-    size_t wanted; /* ... or how much it allocates */
+    size_t wanted;  /* ... or how much it allocates */
+    uint64_t *cell; /* by way of this, which is in family memory; or NULL */
+    bool full;      /* the machine has no memory left */
     bool finished;
     bool lenient;        /* several deaths, or something lost before */
     bool briefly;        /* the next member uses a part of all sizes */
@@ -40,6 +47,11 @@ struct scene {
 };
 
 static struct scene *scene;
+
+static int populate_if_there_is_room(void *start, size_t size)
+{
+    return scene->full ? -ENOMEM : ipc__memory_populate(start, size);
+}
 
 /* ---- setting the scene, in the case's process ---- */
 
@@ -77,9 +89,16 @@ static void wants(size_t size)
     scene->wanted = size;
 }
 
+static void *get_in_cell(size_t size)
+{
+    if (ipc__shared_alloc_in(scene->cell, size) != 0)
+        test_fail("no %zu bytes: %s", size, ipc_error_detail());
+    return cell_says(scene->cell);
+}
+
 static void frees(size_t size)
 {
-    scene->target = get(size);
+    scene->target = scene->cell != NULL ? get_in_cell(size) : get(size);
     scene->target_size = size;
     memset(scene->target, 0xaa, size);
 }
@@ -95,7 +114,7 @@ static void start_anew(void)
     memset(scene, 0, sizeof *scene);
 }
 
-static void small_of_a_slab_in_use(void)
+static inline void small_of_a_slab_in_use(void)
 {
     for (int i = 0; i < 3; i++)
         (void)keep(64);
@@ -106,8 +125,10 @@ static void last_slot_of_a_slab(void)
 {
     (void)keep(1792);
     struct heap heap;
+    struct block block;
     assert_int_equal(get_heap(&heap), 0);
-    while (slab_at(&heap, 0)->free_slots > 1)
+    assert_true(find_block(&heap, scene->live[0].at, &block));
+    while (slab_at(&heap, block.chunk)->free_slots > 1)
         (void)keep(1792);
     wants(1700);
 }
@@ -120,7 +141,7 @@ static void make_gap(void)
     let_go(gap);
 }
 
-static void only_slot_of_a_slab(void)
+static inline void only_slot_of_a_slab(void)
 {
     last_slot_of_a_slab();
     wants(0);
@@ -134,11 +155,14 @@ static void only_slot_of_a_slab(void)
 /* ---- the victim ---- */
 
 static void (*current_setup)(void);
+static bool with_a_cell;
 
 static void set_scene(void *ctx)
 {
     (void)ctx;
     start_anew();
+    if (with_a_cell)
+        scene->cell = get(sizeof *scene->cell);
     current_setup();
     const size_t size =
         scene->target != NULL ? scene->target_size : scene->wanted;
@@ -157,7 +181,7 @@ static void warm_up(void *ctx)
         _exit(1);
 }
 
-static void work(void *ctx)
+static inline void work(void *ctx)
 {
     (void)ctx;
     if (scene->target != NULL)
@@ -278,8 +302,8 @@ static void next_member(void *arg)
               (unsigned long long)after.count);
 }
 
-static void goes_on(void *ctx, const struct sweep_point *point,
-                    struct sweep_result *result)
+static inline void goes_on(void *ctx, const struct sweep_point *point,
+                           struct sweep_result *result)
 {
     scene->finished = point->finished;
     scene->briefly = point->step % 8 != 0;
