@@ -5,6 +5,12 @@
  *   done                how many are done; SLEEPERS set by who waits for the
  *                       rest; IMMEDIATE, they have been dropped.  By CAS
  *
+ * Order
+ *   [sleep→tell]  who waits sets SLEEPERS before it looks at `aborted` a last
+ *   time; who counts aborted ones, or one that is done, does that before it
+ *   looks for SLEEPERS and at the other count.  One of the two sees the
+ *   other.
+ *
  * Death
  *   One CAS, or one system call that counts and wakes: it is done or not.  Of
  *   one who drops them, or finds some aborted: those who wait see that at
@@ -43,8 +49,12 @@ int ipc__queue_task_done(ipc_queue *queue)
                 (int)(IPC__QUEUE_ONE - IPC__QUEUE_SLEEPERS), INT_MAX);
             return 0;
         }
-        if (cas32_release(&queue->done, done, done + IPC__QUEUE_ONE))
-            return 0;
+        if (!cas32_release(&queue->done, done, done + IPC__QUEUE_ONE))
+            continue;
+        /* The others may have been aborted just now: [sleep→tell]. */
+        if ((done & IPC__QUEUE_SLEEPERS) != 0)
+            ipc__queue_tell_joiners(queue);
+        return 0;
     }
 }
 
@@ -65,11 +75,13 @@ int ipc__queue_join_looking(ipc_queue *queue, ipc_deadline deadline,
             return ipc__queue_fail(
                 queue, deadline == IPC_TIME_NOW ? -EAGAIN : -ETIMEDOUT,
                 "has messages that are not done");
-        if ((done & IPC__QUEUE_SLEEPERS) == 0 &&
-            !cas32_relaxed(&queue->done, done, done | IPC__QUEUE_SLEEPERS))
+        if ((done & IPC__QUEUE_SLEEPERS) == 0) {
+            /* [sleep→tell]: then look once more. */
+            (void)cas32_relaxed(&queue->done, done, done | IPC__QUEUE_SLEEPERS);
+            barrier_after_cas();
             continue;
-        thorough = ipc__sleep(&pace, &queue->done, done | IPC__QUEUE_SLEEPERS,
-                              NULL, 0, deadline);
+        }
+        thorough = ipc__sleep(&pace, &queue->done, done, NULL, 0, deadline);
     }
 }
 
@@ -80,6 +92,7 @@ int ipc__queue_join(ipc_queue *queue, ipc_deadline deadline)
 
 void ipc__queue_tell_joiners(ipc_queue *queue)
 {
+    full_barrier(); /* [sleep→tell] */
     const uint32_t done = load_relaxed(&queue->done);
     if ((done & IPC__QUEUE_SLEEPERS) != 0 && not_done(queue, done) == 0 &&
         cas32_release(&queue->done, done, done & ~IPC__QUEUE_SLEEPERS))
