@@ -362,60 +362,183 @@ static int get_long(struct getting *g, void *buffer)
     return finish(g->ring, &g->found, IPC__MARK_FREE);
 }
 
-/* With the guard: get as many as need nothing unusual: the next messages are
- * short, complete, fit, and are the first that are not free; and nobody
- * sleeps. */
-static inline __attribute__((always_inline)) uint32_t
-get_usual(struct ipc_queue *queue, ipc_queue_item *items, size_t n)
+/* ---- the usual: the next messages are short and complete, nobody has any in
+ * his hands, and nobody sleeps ---- */
+
+struct usual {
+    uint64_t at;
+    uint32_t head;
+    uint32_t unit;
+    uint32_t units;
+    uint32_t there; /* messages, by what is known */
+    char *base;
+};
+
+/* With the guard. */
+static inline __attribute__((always_inline)) bool
+begin_usual(struct ipc_queue *queue, struct usual *u)
 {
     struct ipc__queue_get *get = &queue->get;
-    const uint64_t at = load_relaxed(&get->at);
-    const uint32_t count = ipc__place_count(at);
-    const uint32_t head = load_relaxed(&queue->head);
-    uint32_t unit = ipc__place_unit(at);
-    uint32_t units;
-    uint32_t done = 0;
-    const char *base = ipc__ring_units(queue, &units);
-    if (unlikely(base == NULL || get->cursor != at ||
-                 head != count * IPC__QUEUE_ONE))
-        return 0;
+    u->at = load_relaxed(&get->at);
+    const uint32_t count = ipc__place_count(u->at);
+    u->head = load_relaxed(&queue->head);
+    u->unit = ipc__place_unit(u->at);
+    u->base = ipc__ring_units(queue, &u->units);
+    if (unlikely(u->base == NULL || get->cursor != u->at ||
+                 u->head != count * IPC__QUEUE_ONE))
+        return false;
     if (count == get->tail_seen)
         get->tail_seen =
             ipc__queue_count(load_acquire(&queue->tail)); /* [put→get] */
-    const uint32_t there = ipc__queue_ahead(get->tail_seen, count);
-    while (done < n && done < there && unit < units) {
-        const struct ipc__record *record =
-            (const void *)(base + (size_t)unit * IPC__UNIT);
-        const uint32_t mark = (uint32_t)load_acquire(&record->mark);
-        const uint32_t size = load_relaxed(&record->bytes);
-        const uint32_t length = load_relaxed(&record->units);
-        if (unlikely(mark != IPC__MARK_READY || length - 1 >= units - unit ||
-                     size > items[done].room ||
-                     size > (length - 1) * IPC__UNIT || size == 0))
-            break; /* also those in pages, and the way back to unit 0 */
-        __builtin_prefetch((const char *)record + 512);
-        memcpy(items[done].data, record + 1, size);
-        items[done].bytes = size;
-        unit = unit + length == units ? 0 : unit + length;
-        done++;
-    }
-    const uint64_t next = ipc__place(count + done, unit);
+    u->there = ipc__queue_ahead(get->tail_seen, count);
+    return u->there != 0;
+}
+
+/* The message at a unit, if it is as usual; else NULL, also those in pages, and
+ * the way back to unit 0.  *after: the unit behind it. */
+static inline __attribute__((always_inline)) struct ipc__record *
+usual_record(const struct usual *u, uint32_t unit, uint32_t *size,
+             uint32_t *after)
+{
+    if (unlikely(unit >= u->units))
+        return NULL;
+    struct ipc__record *record = (void *)(u->base + (size_t)unit * IPC__UNIT);
+    const uint32_t mark = (uint32_t)load_acquire(&record->mark);
+    const uint32_t length = load_relaxed(&record->units);
+    *size = load_relaxed(&record->bytes);
+    *after = unit + length == u->units ? 0 : unit + length;
+    return likely(mark == IPC__MARK_READY && length - 1 < u->units - unit &&
+                  *size <= (length - 1) * IPC__UNIT && *size != 0)
+               ? record
+               : NULL;
+}
+
+/* With the guard: head counts n more, up to a place. */
+static inline __attribute__((always_inline)) bool
+advance_usual(struct ipc_queue *queue, uint32_t head, uint32_t n, uint64_t next)
+{
+    struct ipc__queue_get *get = &queue->get;
     get->aborted_next = get->aborted;
     get->next = next;
     compiler_barrier();
-    if (unlikely(done == 0 || !cas32_release(&queue->head, head,
-                                             head + done * IPC__QUEUE_ONE)))
-        return 0; /* [get→put] */
+    if (unlikely(!cas32_release(&queue->head, head, head + n * IPC__QUEUE_ONE)))
+        return false; /* [get→put] */
     compiler_barrier();
     get->at = next;
-    store_relaxed(&get->cursor, next);
+    return true;
+}
+
+/* With the guard: get as many as are as usual and fit. */
+static inline __attribute__((always_inline)) uint32_t
+get_usual(struct ipc_queue *queue, ipc_queue_item *items, size_t n)
+{
+    struct usual u;
+    uint32_t done = 0;
+    uint32_t after;
+    uint32_t size;
+    if (!begin_usual(queue, &u))
+        return 0;
+    while (done < n && done < u.there) {
+        const struct ipc__record *record =
+            usual_record(&u, u.unit, &size, &after);
+        if (unlikely(record == NULL || size > items[done].room))
+            break;
+        __builtin_prefetch((const char *)record + 512);
+        memcpy(items[done].data, record + 1, size);
+        items[done].bytes = size;
+        u.unit = after;
+        done++;
+    }
+    const uint64_t next = ipc__place(ipc__place_count(u.at) + done, u.unit);
+    if (unlikely(done == 0 || !advance_usual(queue, u.head, done, next)))
+        return 0;
+    store_relaxed(&queue->get.cursor, next);
     return done;
+}
+
+/* With the guard: the next message is the caller's, if it is as usual. */
+static inline __attribute__((always_inline)) bool
+peek_usual(struct ipc_queue *queue, ipc_message *message)
+{
+    struct usual u;
+    uint32_t after;
+    uint32_t size;
+    if (!begin_usual(queue, &u))
+        return false;
+    struct ipc__record *record = usual_record(&u, u.unit, &size, &after);
+    if (unlikely(record == NULL))
+        return false;
+    __builtin_prefetch((const char *)record + 512);
+    store_release(&record->mark, ipc__self.id | IPC__MARK_PEEKING);
+    store_relaxed(&queue->get.cursor,
+                  ipc__place(ipc__place_count(u.at) + 1, after));
+    *message = (ipc_message){
+        .data = record + 1, .bytes = size, .token_ = {u.at, ipc__self.id}};
+    return true;
+}
+
+/* With the guard: is what lies at the cursor, if anything does, still to be
+ * got?  Otherwise it may be that it was aborted, and can be freed now. */
+static inline bool is_next_usual(const struct ipc__queue_get *get,
+                                 const char *base, uint32_t units)
+{
+    const uint64_t place = get->cursor;
+    const uint32_t unit = ipc__place_unit(place);
+    if (ipc__place_count(place) == get->tail_seen)
+        return true; /* who aborts one that is not known yet frees it, too */
+    const struct ipc__record *record =
+        (const void *)(base + (size_t)unit * IPC__UNIT);
+    return unit < units && load_relaxed(&record->units) != 0 &&
+           (load_relaxed(&record->mark) &
+            (IPC__MARK_FREE | IPC__MARK_ABORTED)) == 0;
+}
+
+/* With the guard: the message is free, if it is the only one that anybody has
+ * in his hands. */
+static inline __attribute__((always_inline)) bool
+release_usual(struct ipc_queue *queue, const ipc_message *message)
+{
+    struct ipc__queue_get *get = &queue->get;
+    uint32_t units;
+    char *base = ipc__ring_units(queue, &units);
+    const uint64_t at = get->at;
+    const uint32_t unit = ipc__place_unit(at);
+    const uint32_t count = ipc__place_count(at);
+    const uint32_t head = load_relaxed(&queue->head);
+    if (unlikely(base == NULL || unit >= units || message->token_[0] != at ||
+                 message->token_[1] != ipc__self.id ||
+                 ipc__queue_ahead(ipc__place_count(get->cursor), count) != 1 ||
+                 head != count * IPC__QUEUE_ONE))
+        return false;
+    struct ipc__record *record = (void *)(base + (size_t)unit * IPC__UNIT);
+    const uint64_t mine = ipc__self.id | IPC__MARK_PEEKING;
+    if (unlikely(load_relaxed(&record->mark) != mine ||
+                 !is_next_usual(get, base, units)))
+        return false;
+    store_release(&record->mark, (uint64_t)IPC__MARK_FREE); /* not twice */
+    if (likely(advance_usual(queue, head, 1, get->cursor)))
+        return true;
+    store_relaxed(&record->mark, mine);
+    return false;
+}
+
+/* Without the guard: nothing is there; wait a moment for it.  False: that is
+ * not so simple, or was in vain.  *spun: it was tried. */
+static bool await_usual(struct ipc_queue *queue, bool *spun)
+{
+    const uint32_t tail = load_relaxed(&queue->tail);
+    if (*spun || tail != ipc__place_count(load_relaxed(&queue->get.cursor)) *
+                             IPC__QUEUE_ONE)
+        return false;
+    *spun = true;
+    return ipc__spin(&queue->tail, tail);
 }
 
 int ipc__ring_get(struct ipc_queue *queue, void *buffer, size_t room,
                   size_t *bytes, ipc_deadline deadline)
 {
-    if (likely(ipc__guard_try(&queue->get.guard))) {
+    bool spun = false;
+    while (likely(ipc__guard_try(&queue->get.guard))) {
         ipc_queue_item item = {.data = buffer, .room = room};
         const uint32_t done = get_usual(queue, &item, 1);
         ipc__guard_unlock(&queue->get.guard);
@@ -424,9 +547,11 @@ int ipc__ring_get(struct ipc_queue *queue, void *buffer, size_t room,
                 *bytes = item.bytes;
             return 0;
         }
+        if (deadline == IPC_TIME_NOW || !await_usual(queue, &spun))
+            break;
     }
     struct ipc__ring ring;
-    struct getting g = {.ring = &ring, .deadline = deadline};
+    struct getting g = {.ring = &ring, .deadline = deadline, .spun = spun};
     int rc = ipc__ring_view(queue, &ring);
     if (likely(rc == 0))
         rc = begin_get(&g);
@@ -529,6 +654,12 @@ int ipc__ring_getv(struct ipc_queue *queue, ipc_queue_item *items, size_t n,
 int ipc__ring_peek(struct ipc_queue *queue, ipc_message *message,
                    ipc_deadline deadline)
 {
+    if (likely(ipc__guard_try(&queue->get.guard))) {
+        const bool done = peek_usual(queue, message);
+        ipc__guard_unlock(&queue->get.guard);
+        if (likely(done))
+            return 0;
+    }
     struct ipc__ring ring;
     struct getting g = {.ring = &ring, .deadline = deadline};
     int rc = ipc__ring_view(queue, &ring);
@@ -546,6 +677,14 @@ int ipc__ring_peek(struct ipc_queue *queue, ipc_message *message,
 
 int ipc__ring_release(struct ipc_queue *queue, ipc_message *message, bool keep)
 {
+    if (likely(!keep && ipc__guard_try(&queue->get.guard))) {
+        const bool done = release_usual(queue, message);
+        ipc__guard_unlock(&queue->get.guard);
+        if (likely(done)) {
+            *message = (ipc_message){0};
+            return 0;
+        }
+    }
     struct ipc__ring ring;
     struct ipc__seen seen;
     int rc = ipc__ring_view(queue, &ring);

@@ -345,9 +345,9 @@ static int refuse(const struct putting *p, int rc)
     if (rc == -EPIPE && (load_relaxed(&queue->head) & IPC__QUEUE_CLOSED) == 0)
         (void)ipc__ring_finish_close(p->ring);
     return ipc__queue_fail(queue, rc,
-                           rc == -EPIPE    ? "is closed"
-                           : rc == -ENOMEM ? "finds no memory"
-                                           : IPC__QUEUE_SPOILT);
+                           rc == -EPIPE     ? "is closed"
+                           : rc == -EUCLEAN ? IPC__QUEUE_SPOILT
+                                            : "finds no memory");
 }
 
 /* 0: with the guard, and room found. */
@@ -440,11 +440,20 @@ static void write_short(const struct ipc__ring *ring, uint64_t *place,
         memcpy(record + 1, data, w->bytes);
 }
 
-/* With the guard: put as many of these as need nothing unusual: they are short,
- * there is room by what is known, in one piece, and nobody sleeps.  Inlined, so
- * that a single one costs no loop. */
+/* The record at a unit is reserved by the calling thread. */
+static inline ipc_message reserved_at(uint32_t unit, void *data, size_t bytes)
+{
+    return (ipc_message){.data = data,
+                         .bytes = bytes,
+                         .token_ = {ipc__place(0, unit), ipc__self.id}};
+}
+
+/* With the guard: put, or only reserve, as many of these as need nothing
+ * unusual: they are short, there is room by what is known, in one piece, and
+ * nobody sleeps.  Inlined, so that a single one costs no loop. */
 static inline __attribute__((always_inline)) uint32_t
-put_usual(struct ipc_queue *queue, const ipc_queue_item *items, size_t n)
+put_usual(struct ipc_queue *queue, const ipc_queue_item *items, size_t n,
+          bool reserve, ipc_message *message)
 {
     struct ipc__queue_put *put = &queue->put;
     const uint64_t at = load_relaxed(&put->at);
@@ -468,19 +477,23 @@ put_usual(struct ipc_queue *queue, const ipc_queue_item *items, size_t n)
     limit = limit - 1 < present ? limit - 1 : present;
     do {
         const size_t bytes = items[done].bytes;
-        const uint32_t message = (uint32_t)(bytes + IPC__UNIT - 1) / IPC__UNIT;
-        const uint32_t end = unit + 1 + message;
+        const uint32_t more = (uint32_t)(bytes + IPC__UNIT - 1) / IPC__UNIT;
+        const uint32_t end = unit + 1 + more;
         if (unlikely(bytes - 1 >= IPC__INLINE_MAX || end > limit ||
-                     end <= unit || done >= most || used + message > room))
+                     end <= unit || done >= most || used + more > room))
             break;
         struct ipc__record *record = (void *)(base + (size_t)unit * IPC__UNIT);
         prefetch_to_write((char *)record + 512);
-        store_relaxed(&record->mark, (uint64_t)IPC__MARK_READY);
+        store_relaxed(&record->mark, reserve ? ipc__self.id | IPC__MARK_WRITING
+                                             : (uint64_t)IPC__MARK_READY);
         store_relaxed(&record->bytes, (uint32_t)bytes);
-        store_relaxed(&record->units, 1 + message);
-        memcpy(record + 1, items[done].data, bytes);
+        store_relaxed(&record->units, 1 + more);
+        if (reserve)
+            *message = reserved_at(unit, record + 1, bytes);
+        else
+            memcpy(record + 1, items[done].data, bytes);
         unit = end;
-        used += message;
+        used += more;
         done++;
     } while (done < n);
     const uint64_t next = ipc__place(count + done, unit);
@@ -501,7 +514,7 @@ int ipc__ring_put(struct ipc_queue *queue, const void *data, size_t bytes,
     if (likely(ipc__guard_try(&queue->put.guard))) {
         const ipc_queue_item item = {.data = (void *)(uintptr_t)data,
                                      .bytes = bytes};
-        const uint32_t done = put_usual(queue, &item, 1);
+        const uint32_t done = put_usual(queue, &item, 1, false, NULL);
         ipc__guard_unlock(&queue->put.guard);
         if (likely(done != 0))
             return 0;
@@ -573,7 +586,7 @@ int ipc__ring_putv(struct ipc_queue *queue, const ipc_queue_item *items,
     while (done < n) {
         int rc = 0;
         if (likely(ipc__guard_try(&queue->put.guard))) {
-            rc = (int)put_usual(queue, items + done, n - done);
+            rc = (int)put_usual(queue, items + done, n - done, false, NULL);
             ipc__guard_unlock(&queue->put.guard);
         }
         if (rc == 0)
@@ -587,9 +600,22 @@ int ipc__ring_putv(struct ipc_queue *queue, const ipc_queue_item *items,
 
 /* ---- in place ---- */
 
+static bool reserve_usual(struct ipc_queue *queue, size_t bytes,
+                          ipc_message *message)
+{
+    if (unlikely(!ipc__guard_try(&queue->put.guard)))
+        return false;
+    const ipc_queue_item item = {.bytes = bytes};
+    const bool done = put_usual(queue, &item, 1, true, message) != 0;
+    ipc__guard_unlock(&queue->put.guard);
+    return done;
+}
+
 int ipc__ring_reserve(struct ipc_queue *queue, size_t bytes,
                       ipc_message *message, ipc_deadline deadline)
 {
+    if (likely(reserve_usual(queue, bytes, message)))
+        return 0;
     struct ipc__ring ring;
     struct want w;
     struct putting p = {.ring = &ring, .deadline = deadline};
@@ -602,11 +628,11 @@ int ipc__ring_reserve(struct ipc_queue *queue, size_t bytes,
     struct ipc__record *record = write_record(&ring, &place, &w, p.unit, p.page,
                                               ipc__self.id | IPC__MARK_WRITING);
     end_put(&p, place, 1);
-    *message = (ipc_message){
-        .data = w.pages != 0 ? (void *)(ring.pages.memory + p.page * IPC__PAGE)
-                             : (void *)(record + 1),
-        .bytes = bytes,
-        .token_ = {ipc__place(0, p.unit), ipc__self.id}};
+    *message = reserved_at(
+        p.unit,
+        w.pages != 0 ? (void *)(ring.pages.memory + p.page * IPC__PAGE)
+                     : (void *)(record + 1),
+        bytes);
     return 0;
 }
 
@@ -620,8 +646,30 @@ static void pass_over(struct ipc__ring *ring)
     ipc__ring_unlock_get(ring);
 }
 
+/* Commit, if it is short and nobody waits for it. */
+static bool commit_usual(struct ipc_queue *queue, const ipc_message *message)
+{
+    uint32_t units;
+    const char *base = ipc__ring_units(queue, &units);
+    const uint32_t unit = ipc__place_unit(message->token_[0]);
+    const uint64_t mine = ipc__self.id | IPC__MARK_WRITING;
+    if (unlikely(base == NULL || unit >= units || !ipc__self_is_ready(queue) ||
+                 message->token_[1] != ipc__self.id))
+        return false;
+    struct ipc__record *record = (void *)(base + (size_t)unit * IPC__UNIT);
+    if (unlikely(load_relaxed(&record->mark) != mine ||
+                 message->bytes > load_relaxed(&record->bytes)))
+        return false;
+    store_relaxed(&record->bytes, (uint32_t)message->bytes);
+    return cas64_release(&record->mark, mine, IPC__MARK_READY); /* [put→get] */
+}
+
 int ipc__ring_commit(struct ipc_queue *queue, ipc_message *message, bool abort)
 {
+    if (likely(!abort && commit_usual(queue, message))) {
+        *message = (ipc_message){0};
+        return 0;
+    }
     struct ipc__ring ring;
     struct ipc__seen seen;
     const int rc = ipc__ring_view(queue, &ring);
