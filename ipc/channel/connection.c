@@ -79,12 +79,18 @@ static int share_guard(ipc_connection *c)
 
 /* ---- make them ---- */
 
+static int fail_socket(int fd, int error)
+{
+    return ipc__fail(-error, "descriptor %d as a socket: %s", fd,
+                     ipc_strerror(-error));
+}
+
 static int buffer_of(int fd, size_t *out)
 {
     int bytes = 0;
     socklen_t size = sizeof bytes;
     if (getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, &size) != 0)
-        return ipc__fail(-errno, "descriptor %d is no socket", fd);
+        return fail_socket(fd, errno);
     *out = bytes > 0 ? (size_t)bytes : 0;
     return 0;
 }
@@ -201,7 +207,7 @@ static int check_socket(int fd)
     socklen_t size = sizeof domain;
     if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) != 0 ||
         getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0)
-        return ipc__fail(-errno, "descriptor %d is no socket", fd);
+        return fail_socket(fd, errno);
     if (domain != AF_UNIX || type != SOCK_SEQPACKET)
         return ipc__fail(-EINVAL,
                          "descriptor %d is not a Unix socket of type seqpacket",

@@ -139,9 +139,13 @@ static ssize_t receive_parts(int socket, struct msghdr *message, int flags)
 static int why_empty(int socket)
 {
     struct pollfd item = {.fd = socket, .events = POLLRDHUP};
-    if (poll(&item, 1, 0) == 1 && (item.revents & (POLLRDHUP | POLLHUP)) != 0)
-        return -EPIPE;
-    return -EPROTO;
+    int n;
+    do {
+        n = poll(&item, 1, 0);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return -errno;
+    return (item.revents & (POLLRDHUP | POLLHUP)) != 0 ? -EPIPE : -EPROTO;
 }
 
 /* Can it be what its head says? */

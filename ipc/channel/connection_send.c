@@ -105,7 +105,7 @@ static int send_fd(const ipc_connection *c, int fd, ipc_deadline deadline)
     static const struct ipc__packet packet = {.head = {.kind = IPC__PACKET_FD}};
     if (!c->sends)
         return ipc__connection_fail_direction(c);
-    if (fd < 0 || fcntl(fd, F_GETFD) < 0)
+    if (fd < 0 || (fcntl(fd, F_GETFD) < 0 && errno == EBADF))
         return ipc__fail(-EBADF, "connection %d: %d is no open descriptor",
                          c->fd, fd);
     const int rc = transmit(c, &packet, NULL, fd, deadline);

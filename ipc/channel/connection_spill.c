@@ -64,7 +64,9 @@ int ipc__spill_check(int fd, uint64_t bytes)
 {
     struct stat st;
     const int seals = fcntl(fd, F_GET_SEALS);
-    if (seals < 0 || (seals & SEALS) != SEALS || fstat(fd, &st) != 0)
+    if (seals < 0) /* it is no memory; or we may not ask */
+        return errno == EINVAL || errno == EBADF ? -EPROTO : -errno;
+    if ((seals & SEALS) != SEALS || fstat(fd, &st) != 0)
         return -EPROTO;
     return st.st_size >= 0 && (uint64_t)st.st_size == bytes ? 0 : -EPROTO;
 }

@@ -9,7 +9,7 @@
 /* A sealed memfd with these bytes, or a negative errno. */
 int ipc__spill_write(const void *data, size_t bytes);
 
-/* Is it one, with so many bytes?  0 or -EPROTO. */
+/* Is it one, with so many bytes?  0; -EPROTO; or why that cannot be asked. */
 int ipc__spill_check(int fd, uint64_t bytes);
 
 /* Read one that was checked.  Returns 0, or -EIO when the kernel cannot bring

@@ -167,8 +167,9 @@ static int fail(const struct ipc__store *store, int rc)
     return ipc__queue_fail(store->queue, rc,
                            rc == -EPIPE     ? "is closed"
                            : rc == -EUCLEAN ? IPC__QUEUE_SPOILT
-                           : rc == -ENOMEM  ? "finds no memory"
-                                            : "is full");
+                           : rc == -EAGAIN || rc == -ETIMEDOUT
+                               ? "is full"
+                               : "finds no memory");
 }
 
 /* 0: with the guard, and room taken. */

@@ -99,20 +99,30 @@ static int fill_polls(struct waiting *w)
 
 /* ---- looking ---- */
 
+static int fail_poll(const struct waiting *w, int error)
+{
+    if (error == EINVAL) /* what poll(2) says then */
+        return ipc__fail(-EMFILE,
+                         "RLIMIT_NOFILE is too low to poll %zu descriptors",
+                         w->fds);
+    return ipc__fail(-error, "cannot poll %zu descriptors: %s", w->fds,
+                     ipc_strerror(-error));
+}
+
 /* Poll until something is ready, or the deadline.  0 or a negative errno. */
 static int poll_until(const struct waiting *w, ipc_deadline deadline)
 {
+    const size_t first = w->polls[0].fd < 0; /* there is no bridge */
     int rc;
     do {
         const int64_t ns = ipc_time_left(deadline);
         const struct timespec left = {.tv_sec = ns / 1000000000,
                                       .tv_nsec = ns % 1000000000};
-        rc = ppoll(w->polls, w->fds + 1,
+        rc = ppoll(w->polls + first, w->fds + 1 - first,
                    deadline == IPC_TIME_FOREVER ? NULL : &left, NULL);
     } while ((rc == 0 && ipc_time_left(deadline) != 0) ||
              (rc < 0 && errno == EINTR));
-    return rc >= 0 ? 0
-                   : ipc__fail(-errno, "cannot poll %zu descriptors", w->fds);
+    return rc >= 0 ? 0 : fail_poll(w, errno);
 }
 
 static int fail_fd(const struct pollfd *poll, size_t item)

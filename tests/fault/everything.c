@@ -14,11 +14,16 @@ static bool done(const char *call, int rc)
 {
     if (rc >= 0)
         return true;
-    if (ipc_error_detail()[0] == '\0')
+    const char *detail = ipc_error_detail();
+    if (detail[0] == '\0')
         test_fail("%s gave %d (%s), and no detail", call, rc, ipc_strerror(rc));
+    if ((strstr(detail, "written over") != NULL && rc != -EUCLEAN) ||
+        (strstr(detail, "is full") != NULL && rc != -EAGAIN &&
+         rc != -ETIMEDOUT))
+        test_fail("%s gave %d (%s), but the detail %s", call, rc,
+                  ipc_strerror(rc), detail);
     if (now->expected == NULL || !now->expected(rc))
-        test_fail("%s gave %d (%s: %s)", call, rc, ipc_strerror(rc),
-                  ipc_error_detail());
+        test_fail("%s gave %d (%s: %s)", call, rc, ipc_strerror(rc), detail);
     now->errors++;
     return false;
 }
@@ -66,6 +71,13 @@ static void use_processes(void)
 #include "fault/everything_sync.h"
 #include "fault/everything_thread.h"
 #include "fault/everything_value.h"
+
+#include "fault/everything_message.h"
+
+#include "fault/everything_channel.h"
+#include "fault/everything_queue.h"
+
+#include "fault/everything_wait.h"
 
 /* ---- memory ---- */
 
@@ -183,10 +195,8 @@ static void use_file_locks(void)
 
 /* ---- all of it ---- */
 
-void use_everything(struct everything *use)
+static void use_objects(void)
 {
-    now = use;
-    use->errors = 0;
     use_processes();
     use_segments();
     use_locks();
@@ -195,6 +205,23 @@ void use_everything(struct everything *use)
     use_family_memory();
     use_arrays();
     use_thread_things();
+}
+
+static void use_messages(void)
+{
+    use_queues();
+    use_connections();
+    use_waits();
+}
+
+void use_everything(struct everything *use)
+{
+    now = use;
+    use->errors = 0;
+    if (use->part != ONLY_MESSAGES)
+        use_objects();
+    if (use->part != ONLY_OBJECTS)
+        use_messages();
 }
 
 void use_everything_well(void)
@@ -210,4 +237,5 @@ void remove_names_of_everything(void)
     (void)ipc_lock_unlink("three");
     remove_names_of_sync();
     remove_names_of_arrays();
+    remove_names_of_queues();
 }

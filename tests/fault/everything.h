@@ -8,11 +8,21 @@
 
 #include "unit/process_support.h"
 
+enum everything_part {
+    ALL_PARTS,
+    ONLY_OBJECTS,
+    ONLY_MESSAGES /* queues, connections, and to wait for several things */
+};
+
 struct everything {
     /* May the fault cause this error (negative)? */
     bool (*expected)(int error);
+    enum everything_part part;
     bool no_threads; /* nor daemons, which have one */
     bool no_timers;
+    bool no_helper;    /* the thread that looks after what others poll */
+    bool no_processes; /* for messages */
+    bool blind;        /* the test itself cannot read, write and poll */
 
     /* Set by use_everything(). */
     int errors;

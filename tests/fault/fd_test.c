@@ -148,8 +148,8 @@ static void parent_lives_also_when_there_is_no_descriptor_of_it(void)
 }
 
 static const struct test_case cases[] = {
-    TEST_CASE(calls_without_descriptors_say_so),
-    TEST_CASE(family_without_descriptors_is_made_later),
+    TEST_CASE_LIMIT(calls_without_descriptors_say_so, 60),
+    TEST_CASE_LIMIT(family_without_descriptors_is_made_later, 60),
     TEST_CASE(lock_of_one_without_descriptors_is_not_taken_away),
     TEST_CASE(waiter_without_descriptors_takes_nothing_away),
     TEST_CASE(parent_lives_also_when_there_is_no_descriptor_of_it),

@@ -16,6 +16,7 @@ static bool no_memory(int error)
 /* ---- in a fresh process for each n ---- */
 
 struct plan {
+    enum everything_part part;
     long nth;
     bool onward;
     long count; /* of allocations that were made */
@@ -29,7 +30,7 @@ static void no_faults_in_children(void)
 static void use_everything_and_look(void *arg)
 {
     struct plan *plan = arg;
-    struct everything use = {.expected = no_memory};
+    struct everything use = {.expected = no_memory, .part = plan->part};
     assert_int_equal(chdir(test_tmpdir()), 0);
     assert_int_equal(pthread_atfork(NULL, NULL, no_faults_in_children), 0);
     const int fds = count_fds();
@@ -46,15 +47,17 @@ static void use_everything_and_look(void *arg)
     ipc_shared_info after = IPC_SHARED_INFO_INIT;
     CHECK(ipc_shared_query(&before), 0);
     assert_int_equal(before.count, 0);
-    use_everything_well();
+    struct everything again = {.part = plan->part};
+    use_everything(&again);
     CHECK(ipc_shared_query(&after), 0);
     assert_int_equal(after.count, 0);
     assert_int_equal(count_fds(), fds);
 }
 
-static void expect_errors_only(bool onward)
+static void expect_errors_only(enum everything_part part, bool onward)
 {
     struct plan *plan = test_shared(sizeof *plan);
+    plan->part = part;
     plan->onward = onward;
     do {
         struct role role;
@@ -68,12 +71,22 @@ static void expect_errors_only(bool onward)
 
 static void one_allocation_fails(void)
 {
-    expect_errors_only(false);
+    expect_errors_only(ONLY_OBJECTS, false);
+}
+
+static void one_allocation_for_messages_fails(void)
+{
+    expect_errors_only(ONLY_MESSAGES, false);
 }
 
 static void no_allocation_works_any_more(void)
 {
-    expect_errors_only(true);
+    expect_errors_only(ONLY_OBJECTS, true);
+}
+
+static void no_allocation_for_messages_works_any_more(void)
+{
+    expect_errors_only(ONLY_MESSAGES, true);
 }
 
 /* ---- allocations of the child ---- */
@@ -121,7 +134,9 @@ static void allocation_of_the_child_fails(void)
 
 static const struct test_case cases[] = {
     TEST_CASE_LIMIT(one_allocation_fails, 120),
+    TEST_CASE_LIMIT(one_allocation_for_messages_fails, 120),
     TEST_CASE_LIMIT(no_allocation_works_any_more, 120),
+    TEST_CASE_LIMIT(no_allocation_for_messages_works_any_more, 120),
     TEST_CASE(allocation_of_the_child_fails),
 };
 TEST_MAIN(cases)

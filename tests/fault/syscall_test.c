@@ -28,7 +28,10 @@ enum {
      * signals blocked, so that it cannot be counted. */
     THREADS_BLOCK = 2,
     TIMERS_BLOCK = 4,
-    UNCOUNTED = 8 /* see fault_syscall_nth() */
+    HELPER_BLOCKS = 8, /* and the one that waits on behalf of others */
+    UNCOUNTED = 16,    /* see fault_syscall_nth() */
+    NO_PROCESSES = 32, /* they are not what is tested */
+    BLIND = 64         /* the test makes the call itself */
 };
 
 struct failing {
@@ -50,8 +53,8 @@ static bool is_expected(int error)
 
 /* File systems and sandboxes say such things. */
 static const struct failing table[] = {
-    {"openat", SYS_openat, EACCES, {EPERM, 0}, 0},
-    {"openat full", SYS_openat, ENFILE, {0, 0}, 0},
+    {"openat", SYS_openat, EACCES, {EPERM, 0}, HELPER_BLOCKS},
+    {"openat full", SYS_openat, ENFILE, {0, 0}, HELPER_BLOCKS},
     {"memfd_create", SYS_memfd_create, ENFILE, {ENOMEM, 0}, 0},
     {"memfd_create old", SYS_memfd_create, ENOSYS, {ENOMEM, 0}, 0},
     {"mmap", SYS_mmap, ENOMEM, {0, 0}, TIMERS_BLOCK},
@@ -70,37 +73,86 @@ static const struct failing table[] = {
     {"pidfd_open old", SYS_pidfd_open, ENOSYS, {0, 0}, 0},
     {"fork", SYS_clone, ENOMEM, {0, 0}, THREADS_BLOCK},
     {"fork limit", SYS_clone, EAGAIN, {0, 0}, THREADS_BLOCK},
-    {"clone3", SYS_clone3, EAGAIN, {0, 0}, UNCOUNTED},
+    {"clone3", SYS_clone3, EAGAIN, {ENOMEM, 0}, UNCOUNTED},
     {"mprotect", SYS_mprotect, ENOMEM, {EAGAIN, 0}, TIMERS_BLOCK},
     {"sched_setaffinity", SYS_sched_setaffinity, EPERM, {0, 0}, 0},
     {"sched_getaffinity", SYS_sched_getaffinity, EPERM, {0, 0}, 0},
     {"setpriority", SYS_setpriority, EACCES, {0, 0}, 0},
     {"getdents64", SYS_getdents64, ENOMEM, {0, 0}, 0},
     {"getrandom", SYS_getrandom, ENOSYS, {0, 0}, HARMLESS},
-    {"futex_waitv", SYS_futex_waitv, ENOSYS, {0, 0}, HARMLESS},
-    {"futex_waitv forbidden", SYS_futex_waitv, EPERM, {0, 0}, HARMLESS},
-    {"get_robust_list", SYS_get_robust_list, EPERM, {0, 0}, HARMLESS},
+    {"futex_waitv", SYS_futex_waitv, ENOSYS, {0, 0}, HARMLESS | HELPER_BLOCKS},
+    {"futex_waitv forbidden",
+     SYS_futex_waitv,
+     EPERM,
+     {0, 0},
+     HARMLESS | HELPER_BLOCKS},
+    {"get_robust_list",
+     SYS_get_robust_list,
+     EPERM,
+     {0, 0},
+     HARMLESS | HELPER_BLOCKS},
     {"prctl", SYS_prctl, EPERM, {0, 0}, HARMLESS | THREADS_BLOCK},
 };
 
+/* Only queues, connections and waiting make these. */
+static const struct failing table_of_messages[] = {
+    {"socketpair", SYS_socketpair, ENFILE, {0, 0}, 0},
+    {"getsockopt", SYS_getsockopt, EPERM, {0, 0}, 0},
+    {"setsockopt", SYS_setsockopt, EPERM, {0, 0}, HARMLESS},
+    {"shutdown", SYS_shutdown, EPERM, {0, 0}, HARMLESS},
+    {"ioctl", SYS_ioctl, EPERM, {0, 0}, HARMLESS},
+    {"sendto", SYS_sendto, ENOBUFS, {ENOMEM, 0}, 0},
+    {"sendmsg", SYS_sendmsg, ENOBUFS, {ENOMEM, 0}, 0},
+    {"sendmsg full", SYS_sendmsg, ETOOMANYREFS, {0, 0}, 0},
+    {"recvfrom", SYS_recvfrom, ENOMEM, {0, 0}, 0},
+    {"recvmsg", SYS_recvmsg, ENOMEM, {0, 0}, 0},
+    {"write", SYS_write, ENOSPC, {0, 0}, BLIND | HELPER_BLOCKS},
+    {"ppoll", SYS_ppoll, ENOMEM, {0, 0}, BLIND | NO_PROCESSES},
+#ifdef SYS_poll
+    {"poll", SYS_poll, EPERM, {0, 0}, BLIND},
+#endif
+    {"eventfd", SYS_eventfd2, ENFILE, {0, 0}, 0},
+    {"epoll_create1", SYS_epoll_create1, ENFILE, {0, 0}, 0},
+    {"epoll_ctl", SYS_epoll_ctl, ENOSPC, {0, 0}, 0},
+    {"prlimit64", SYS_prlimit64, EPERM, {0, 0}, HARMLESS | THREADS_BLOCK},
+    {"mq_open", SYS_mq_open, ENFILE, {0, 0}, 0},
+    {"mq_open none", SYS_mq_open, ENOSYS, {0, 0}, 0},
+    {"mq_open limits", SYS_mq_open, EMFILE, {ENOSPC, 0}, 0},
+    {"mq_unlink", SYS_mq_unlink, EACCES, {0, 0}, 0},
+    {"mq_getsetattr", SYS_mq_getsetattr, EPERM, {0, 0}, 0},
+    {"mq_timedsend", SYS_mq_timedsend, ENOMEM, {0, 0}, 0},
+    {"mq_timedreceive", SYS_mq_timedreceive, EPERM, {0, 0}, 0},
+};
+
 enum {
-    COUNT = sizeof table / sizeof table[0]
+    COUNT = sizeof table / sizeof table[0],
+    COUNT_OF_MESSAGES = sizeof table_of_messages / sizeof table_of_messages[0]
 };
 
 struct outcome {
+    enum everything_part part;
     long nth; /* 0: always */
     long calls;
     long errors;
 };
 
+static struct everything plan_of(const struct outcome *outcome)
+{
+    const bool counted = outcome->nth != 0;
+    return (struct everything){
+        .part = outcome->part,
+        .no_threads = counted && (failing->how & THREADS_BLOCK) != 0,
+        .no_timers = counted && (failing->how & TIMERS_BLOCK) != 0,
+        .no_helper = counted && (failing->how & HELPER_BLOCKS) != 0,
+        .no_processes = (failing->how & NO_PROCESSES) != 0,
+        .blind = (failing->how & BLIND) != 0};
+}
+
 static void use_everything_and_look(void *arg)
 {
     struct outcome *outcome = arg;
-    const bool counted = outcome->nth != 0;
-    struct everything use = {
-        .expected = is_expected,
-        .no_threads = counted && (failing->how & THREADS_BLOCK) != 0,
-        .no_timers = counted && (failing->how & TIMERS_BLOCK) != 0};
+    struct everything use = plan_of(outcome);
+    use.expected = is_expected;
     assert_int_equal(chdir(test_tmpdir()), 0);
     const int fds = count_fds();
     if (outcome->nth == 0)
@@ -119,8 +171,7 @@ static void use_everything_and_look(void *arg)
     }
     remove_names_of_everything();
     assert_int_equal(count_fds(), fds);
-    struct everything again = {.no_threads = use.no_threads,
-                               .no_timers = use.no_timers};
+    struct everything again = plan_of(outcome);
     use_everything(&again);
     assert_int_equal(count_fds(), fds);
 }
@@ -129,7 +180,9 @@ static void fail_once(struct outcome *outcome, long nth)
 {
     struct role role;
     const int names = test_shm_names();
-    *outcome = (struct outcome){.nth = nth};
+    outcome->nth = nth;
+    outcome->calls = 0;
+    outcome->errors = 0;
     printf("%s (%d), call %ld\n", failing->name, failing->error, nth);
     (void)fflush(stdout);
     role_start(&role, use_everything_and_look, outcome);
@@ -151,32 +204,72 @@ static bool is_countable(void)
     return (failing->how & UNCOUNTED) == 0 && !is_sanitizers();
 }
 
-static void call_that_always_fails(void)
+static struct outcome *outcome_of(enum everything_part part)
 {
     struct outcome *outcome = test_shared(sizeof *outcome);
-    for (failing = table; failing < table + COUNT; failing++)
+    outcome->part = part;
+    return outcome;
+}
+
+static void fail_always(enum everything_part part, const struct failing *calls,
+                        size_t count)
+{
+    struct outcome *outcome = outcome_of(part);
+    for (failing = calls; failing < calls + count; failing++)
         if (!is_sanitizers())
             fail_once(outcome, 0);
+}
+
+struct total {
+    long pairs;
+    long errors;
+};
+
+static void fail_each(enum everything_part part, const struct failing *calls,
+                      size_t count, struct total *total)
+{
+    struct outcome *outcome = outcome_of(part);
+    for (failing = calls; failing < calls + count; failing++) {
+        for (long nth = 1; is_countable(); nth++) {
+            fail_once(outcome, nth);
+            total->errors += outcome->errors;
+            if (outcome->calls < nth)
+                break;
+            total->pairs++;
+        }
+    }
+}
+
+static void call_that_always_fails(void)
+{
+    fail_always(ONLY_OBJECTS, table, COUNT);
     test_report("calls", COUNT);
+}
+
+static void call_for_messages_that_always_fails(void)
+{
+    fail_always(ONLY_MESSAGES, table, COUNT);
+    fail_always(ONLY_MESSAGES, table_of_messages, COUNT_OF_MESSAGES);
+    test_report("calls", COUNT + COUNT_OF_MESSAGES);
 }
 
 static void call_that_fails_once(void)
 {
-    struct outcome *outcome = test_shared(sizeof *outcome);
-    long pairs = 0;
-    long errors = 0;
-    for (failing = table; failing < table + COUNT; failing++) {
-        for (long nth = 1; is_countable(); nth++) {
-            fail_once(outcome, nth);
-            errors += outcome->errors;
-            if (outcome->calls < nth)
-                break;
-            pairs++;
-        }
-    }
+    struct total total = {0, 0};
+    fail_each(ONLY_OBJECTS, table, COUNT, &total);
     test_report("calls", COUNT);
-    test_report("pairs", pairs);
-    test_report("errors", errors);
+    test_report("pairs", total.pairs);
+    test_report("errors", total.errors);
+}
+
+static void call_for_messages_that_fails_once(void)
+{
+    struct total total = {0, 0};
+    fail_each(ONLY_MESSAGES, table, COUNT, &total);
+    fail_each(ONLY_MESSAGES, table_of_messages, COUNT_OF_MESSAGES, &total);
+    test_report("calls", COUNT + COUNT_OF_MESSAGES);
+    test_report("pairs", total.pairs);
+    test_report("errors", total.errors);
 }
 
 /* ---- a child that cannot do its part ---- */
@@ -341,6 +434,8 @@ static void deaths_are_found_by_the_recheck_without_robust_list(void)
 static const struct test_case cases[] = {
     TEST_CASE_LIMIT(call_that_always_fails, 120),
     TEST_CASE_LIMIT(call_that_fails_once, 240),
+    TEST_CASE_LIMIT(call_for_messages_that_always_fails, 120),
+    TEST_CASE_LIMIT(call_for_messages_that_fails_once, 240),
     TEST_CASE(daemon_without_a_watcher_does_not_start),
     TEST_CASE(daemon_that_cannot_poll_ends_with_its_parent),
     TEST_CASE(deaths_are_found_by_the_recheck_without_futex_waitv),
