@@ -207,28 +207,46 @@ static void let_go(int fd, bool mapped)
 
 /* ---- opening ---- */
 
+/* NULL: there is no such kind.  The compiler warns when a kind has no name. */
+static const char *name_of_kind(uint32_t kind)
+{
+    switch ((enum ipc__region_kind)kind) {
+    case IPC__REGION_FAMILY:
+        return "family memory";
+    case IPC__REGION_SEGMENT:
+        return "a segment";
+    case IPC__REGION_LOCK:
+        return "a lock";
+    case IPC__REGION_RLOCK:
+        return "an rlock";
+    case IPC__REGION_SEMAPHORE:
+        return "a semaphore";
+    case IPC__REGION_CONDITION:
+        return "a condition";
+    case IPC__REGION_EVENT:
+        return "an event";
+    case IPC__REGION_BARRIER:
+        return "a barrier";
+    case IPC__REGION_RWLOCK:
+        return "an rwlock";
+    case IPC__REGION_QUEUE:
+        return "a queue";
+    case IPC__REGION_ARRAY:
+        return "an array";
+    case IPC__REGION_VALUE:
+        return "a value";
+    }
+    return NULL;
+}
+
 static int check_kind(const struct ipc__named *what, const struct path *path,
                       const struct ipc__region_facts *facts)
 {
-    static const char *const names[] = {
-        [IPC__REGION_FAMILY] = "family memory",
-        [IPC__REGION_SEGMENT] = "a segment",
-        [IPC__REGION_LOCK] = "a lock",
-        [IPC__REGION_RLOCK] = "an rlock",
-        [IPC__REGION_SEMAPHORE] = "a semaphore",
-        [IPC__REGION_CONDITION] = "a condition",
-        [IPC__REGION_EVENT] = "an event",
-        [IPC__REGION_BARRIER] = "a barrier",
-        [IPC__REGION_RWLOCK] = "an rwlock",
-        [IPC__REGION_ARRAY] = "an array",
-        [IPC__REGION_VALUE] = "a value",
-    };
     if (facts->kind != (uint32_t)what->kind) {
-        const bool known =
-            facts->kind < array_length(names) && names[facts->kind] != NULL;
-        return ipc__fail(known ? -EINVAL : -EUCLEAN, "%s is %s, not %s",
-                         path->text, known ? names[facts->kind] : "unknown",
-                         names[what->kind]);
+        const char *found = name_of_kind(facts->kind);
+        return ipc__fail(found != NULL ? -EINVAL : -EUCLEAN, "%s is %s, not %s",
+                         path->text, found != NULL ? found : "unknown",
+                         name_of_kind((uint32_t)what->kind));
     }
     const size_t least = what->least != 0 ? what->least : what->size;
     if (facts->data_size < least)

@@ -21,6 +21,7 @@
 
 #include "core/waiting.h"
 #include "queue/ops.h"
+#include "queue/users.h"
 
 /* Messages that are not done, when so many are. */
 static uint32_t not_done(const ipc_queue *queue, uint32_t done)
@@ -81,7 +82,8 @@ int ipc__queue_join_looking(ipc_queue *queue, ipc_deadline deadline,
             barrier_after_cas();
             continue;
         }
-        thorough = ipc__sleep(&pace, &queue->done, done, NULL, 0, deadline);
+        const struct ipc__futex word = {&queue->done, done};
+        thorough = ipc__queue_sleep(queue, &pace, &word, 1, deadline);
     }
 }
 

@@ -54,6 +54,8 @@ struct ipc_queue {
         uint32_t aborted;      /* messages that never were, up to at; */
         uint32_t aborted_next; /* and up to next */
         uint32_t tail_seen;
+        uint32_t idle_tail; /* with so many put it was found empty, first */
+        int64_t idle_since; /* at this time; 0: it was not */
     } get __attribute__((aligned(IPC__QUEUE_LINE)));
 
     /* Messages ever freed, times 4; marks.  What producers sleep on. */

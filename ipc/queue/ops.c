@@ -2,8 +2,11 @@
 #include "queue/ops.h"
 
 #include <errno.h>
+#include <sys/statvfs.h>
 
+#include "base/atomic.h"
 #include "core/error.h"
+#include "core/region.h"
 #include "sync/object.h"
 #include "wait/fd.h"
 
@@ -24,6 +27,47 @@ int ipc__queue_fail_size(const struct ipc_queue *queue, size_t size,
     return ipc__fail(-EMSGSIZE, "%s: a message of %zu bytes, %s %zu",
                      ipc__object_name("queue", queue->label, queue, name), size,
                      what, limit);
+}
+
+int ipc__queue_fail_memory(const struct ipc_queue *queue, int error,
+                           size_t bytes)
+{
+    char name[IPC__NAME_BYTES];
+    struct statvfs shm;
+    const struct ipc__region *region = ipc__region_find(queue, NULL, NULL);
+    (void)ipc__object_name("queue", queue->label, queue, name);
+    if (region != NULL && region->facts.kind == IPC__REGION_QUEUE &&
+        statvfs("/dev/shm", &shm) == 0)
+        return ipc__fail(error,
+                         "%s finds no memory for a message of %zu bytes: "
+                         "/dev/shm has %llu free",
+                         name, bytes,
+                         (unsigned long long)shm.f_bavail * shm.f_frsize);
+    return ipc__fail(error,
+                     "%s finds no memory for a message of %zu bytes in family "
+                     "memory",
+                     name, bytes);
+}
+
+/* ---- idle ones ---- */
+
+#define IDLE_AND_TOLD INT64_MAX
+
+bool ipc__queue_is_idle(struct ipc_queue *queue, int64_t ns)
+{
+    struct ipc__queue_get *get = &queue->get;
+    const uint32_t tail = ipc__queue_count(load_relaxed(&queue->tail));
+    if (get->idle_since == IDLE_AND_TOLD && get->idle_tail == tail)
+        return false;
+    const int64_t now = ipc_now();
+    if (get->idle_since == 0 || get->idle_tail != tail) {
+        get->idle_tail = tail;
+        get->idle_since = now;
+    }
+    if ((uint64_t)now - (uint64_t)get->idle_since < (uint64_t)ns)
+        return false;
+    get->idle_since = IDLE_AND_TOLD;
+    return true;
 }
 
 /* ---- what a kind does not have ---- */

@@ -2,6 +2,9 @@
 #ifndef IPC_QUEUE_OPS_H
 #define IPC_QUEUE_OPS_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
 #include "queue/layout.h"
 
 struct ipc__look;
@@ -80,6 +83,11 @@ int ipc__queue_no_settle(ipc_queue *queue, ipc_message *message,
 uint32_t ipc__queue_no_dead(ipc_queue *queue);
 int ipc__queue_no_take_dead(ipc_queue *queue, ipc_message *message);
 
+/* With the guard of those who get, and the queue empty: has it been so for as
+ * long?  If so its memory is to be given back; says so once, until there has
+ * been another message. */
+bool ipc__queue_is_idle(struct ipc_queue *queue, int64_t ns);
+
 /* ---- messages of errors ---- */
 
 #define IPC__QUEUE_SPOILT "has been written over by somebody"
@@ -87,5 +95,9 @@ int ipc__queue_no_take_dead(ipc_queue *queue, ipc_message *message);
 int ipc__queue_fail(const struct ipc_queue *queue, int error, const char *text);
 int ipc__queue_fail_size(const struct ipc_queue *queue, size_t size,
                          size_t limit, const char *what);
+
+/* error: there is no memory for a message of so many bytes. */
+int ipc__queue_fail_memory(const struct ipc_queue *queue, int error,
+                           size_t bytes);
 
 #endif

@@ -19,6 +19,7 @@
 #include <ipc/error.h>
 
 #include "core/error.h"
+#include "queue/users.h"
 #include "sync/object.h"
 
 /* Of those who are known to the process: handles. */
@@ -57,8 +58,8 @@ static int fail_to_match(const ipc_queue *queue, size_t found, size_t wanted)
 /* ---- waiting ---- */
 
 /* Until the queue may be worth a look.  0, or a negative errno. */
-static int wait_for(const struct ipc__posix *p, short event,
-                    ipc_deadline deadline)
+static int poll_until(const struct ipc__posix *p, short event,
+                      ipc_deadline deadline)
 {
     struct pollfd item = {.fd = p->fd, .events = event};
     for (;;) {
@@ -73,6 +74,17 @@ static int wait_for(const struct ipc__posix *p, short event,
         if (n < 0 && errno != EINTR)
             return -errno;
     }
+}
+
+static int wait_for(const struct ipc__posix *p, short event,
+                    ipc_deadline deadline)
+{
+    struct ipc__queue_user user;
+    const ipc_queue *queue = &p->queue;
+    ipc__queue_user_enter(&user, &queue, 0, 1);
+    const int rc = poll_until(p, event, deadline);
+    ipc__queue_user_leave(&user);
+    return rc;
 }
 
 /* A try has failed like this.  0: there may be something now. */
@@ -99,7 +111,8 @@ static int check_put(const ipc_queue *queue, size_t bytes, uint32_t priority)
     if (!p->puts)
         return ipc__queue_fail(queue, -EACCES, "may not be put into");
     if (bytes > p->message_max)
-        return ipc__queue_fail_size(queue, bytes, p->message_max, "at most");
+        return ipc__queue_fail_size(queue, bytes, p->message_max,
+                                    "but its messages have at most");
     const long priorities = sysconf(_SC_MQ_PRIO_MAX);
     if (priorities > 0 && priority >= (unsigned long)priorities)
         return ipc__fail(-EINVAL, "%s: priority %u, and %ld is the highest",

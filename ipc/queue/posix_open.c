@@ -1,7 +1,7 @@
 /* POSIX message queues: their names, making them and letting them go.
  *
- * "posix:/orders" is the queue that mq_open(3) knows as "/orders".  No segment
- * has such a name, for the '/' in the middle.
+ * "posix:/orders", or "posix:orders", is the queue that mq_open(3) knows as
+ * "/orders".  No other queue has a name that begins so.
  *
  * Death: of who creates one: it is there whole, or not at all.  It stays until
  * its name is removed and all who have it open are gone: a killed process's
@@ -16,6 +16,7 @@
 #include "core/error.h"
 #include "queue/posix.h"
 #include "sync/object.h"
+#include "wait/fd.h"
 
 #define PREFIX     "posix:"
 #define PREFIX_LEN (sizeof PREFIX - 1)
@@ -24,7 +25,7 @@
 
 static bool has_prefix(const char *name)
 {
-    return strncmp(name, PREFIX "/", PREFIX_LEN + 1) == 0;
+    return strncmp(name, PREFIX, PREFIX_LEN) == 0;
 }
 
 bool ipc__posix_is_meant(const char *name, const ipc_queue_options *options)
@@ -177,6 +178,7 @@ int ipc__posix_open(const char *name, const ipc_queue_options *options, int how,
 int ipc__posix_detach(ipc_queue *queue)
 {
     struct ipc__posix *p = (struct ipc__posix *)queue;
+    ipc__forget(queue);
     ipc__posix_forget(p);
     (void)close(p->fd);
     free(p);

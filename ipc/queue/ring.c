@@ -459,7 +459,9 @@ int ipc__ring_close(struct ipc_queue *queue, bool immediate)
                                          IPC__QUEUE_IMMEDIATE, INT_MAX);
     close_word(&queue->tail);
     ipc__ring_unlock_put(&ring);
-    return ipc__ring_finish_close(&ring);
+    rc = ipc__ring_finish_close(&ring);
+    ipc__ring_trim(&ring);
+    return rc;
 }
 
 /* With the guard: does anybody alive have a message in his hands? */

@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "queue/ring.h"
+#include "queue/users.h"
 #include "wait/look.h"
 
 struct getting {
@@ -174,11 +175,9 @@ static bool ask_to_be_woken(const struct getting *g, uint32_t tail)
 
 static void sleep_for_message(struct getting *g)
 {
-    if (g->watch.thorough) /* for a while nothing came */
-        ipc__ring_trim(g->ring);
     (void)add_relaxed(&g->ring->queue->getters, 1);
-    g->watch.thorough =
-        ipc__sleep_many(&g->pace, g->watch.words, g->watch.count, g->deadline);
+    g->watch.thorough = ipc__queue_sleep(
+        g->ring->queue, &g->pace, g->watch.words, g->watch.count, g->deadline);
     (void)add_relaxed(&g->ring->queue->getters, (uint32_t)-1);
     g->slept = true;
     g->spun = false;
@@ -196,6 +195,35 @@ static void end_get(const struct getting *g)
     ipc__ring_unlock_get(g->ring);
 }
 
+/* With the guard: there was no message.  Is memory to be given back? */
+static bool is_idle(const struct getting *g, int64_t ns)
+{
+    struct ipc_queue *queue = g->ring->queue;
+    return ipc__queue_count(load_relaxed(&queue->tail)) ==
+               ipc__place_count(queue->get.at) &&
+           ipc__queue_is_idle(queue, ns);
+}
+
+/* With the guard, which it gives up. */
+static void rest(const struct getting *g)
+{
+    const bool idle = is_idle(g, ipc__recheck_ns);
+    ipc__ring_unlock_get(g->ring);
+    if (idle)
+        ipc__ring_trim(g->ring);
+}
+
+/* The same: it ends with rc. */
+static int give_up(const struct getting *g, int rc)
+{
+    const bool idle = is_idle(g, rc == -EPIPE ? 0 : ipc__recheck_ns);
+    end_get(g);
+    if (idle)
+        ipc__ring_trim(g->ring);
+    return ipc__queue_fail(g->ring->queue, rc,
+                           rc == -EPIPE ? "is closed" : "is empty");
+}
+
 /* With the guard, which it gives up: there was no message.  Wait until it may
  * be worth a look.  0, or why not. */
 static int wait_for_message(struct getting *g)
@@ -209,13 +237,10 @@ static int wait_for_message(struct getting *g)
         rc = -EAGAIN;
     else if (g->spun && ipc_time_left(g->deadline) == 0)
         rc = -ETIMEDOUT;
-    if (rc != 0) {
-        end_get(g);
-        return ipc__queue_fail(queue, rc,
-                               rc == -EPIPE ? "is closed" : "is empty");
-    }
+    if (rc != 0)
+        return give_up(g, rc);
     if (g->look != NULL && !g->look->marks) {
-        ipc__ring_unlock_get(ring);
+        rest(g);
         return 1;
     }
     if (!g->spun) {
@@ -225,10 +250,13 @@ static int wait_for_message(struct getting *g)
             (void)ipc__spin(g->spin_on, g->spin_value);
         return 0;
     }
-    const uint32_t tail = load_relaxed(&queue->tail);
+    const uint32_t tail = load_acquire(&queue->tail); /* [put→get] */
     g->watch.words[0] =
         (struct ipc__futex){&queue->tail, tail | IPC__QUEUE_SLEEPERS};
     if (ipc__queue_count(tail) != queue->get.tail_seen || is_over(g)) {
+        /* Even if what is new lies behind one that is being written, and is
+         * not looked at. */
+        queue->get.tail_seen = ipc__queue_count(tail);
         ipc__ring_unlock_get(ring);
         return 0; /* look again */
     }
@@ -238,7 +266,7 @@ static int wait_for_message(struct getting *g)
         return ipc__ring_finish_close(ring); /* those who put may not know */
     }
     const bool asked = ask_to_be_woken(g, tail);
-    ipc__ring_unlock_get(ring);
+    rest(g);
     if (asked && g->look != NULL)
         return 1;
     if (asked)

@@ -5,6 +5,7 @@
 #include "core/error.h"
 #include "kernel/memory.h"
 #include "queue/ring.h"
+#include "queue/users.h"
 #include "wait/look.h"
 
 /* What is to be put. */
@@ -299,8 +300,8 @@ static int wait_for_room(struct putting *p, uint32_t seen)
     leave_room_to_others(p, seen);
     p->slept_at = ipc__queue_count(seen);
     (void)add_relaxed(&p->ring->queue->putters, 1);
-    p->watch.thorough =
-        ipc__sleep_many(&p->pace, p->watch.words, p->watch.count, p->deadline);
+    p->watch.thorough = ipc__queue_sleep(
+        p->ring->queue, &p->pace, p->watch.words, p->watch.count, p->deadline);
     (void)add_relaxed(&p->ring->queue->putters, (uint32_t)-1);
     p->slept = true;
     p->spun = false;
@@ -334,7 +335,7 @@ static int look_for_room(struct putting *p, const struct want *w)
 }
 
 /* Without the guard: it cannot be put, whoever waits. */
-static int refuse(const struct putting *p, int rc)
+static int refuse(const struct putting *p, int rc, size_t bytes)
 {
     struct ipc_queue *queue = p->ring->queue;
     if (p->slept) { /* what woke us may have been meant for others too */
@@ -344,10 +345,10 @@ static int refuse(const struct putting *p, int rc)
     /* Whoever closed it may have died before those who wait here knew. */
     if (rc == -EPIPE && (load_relaxed(&queue->head) & IPC__QUEUE_CLOSED) == 0)
         (void)ipc__ring_finish_close(p->ring);
+    if (rc != -EPIPE && rc != -EUCLEAN)
+        return ipc__queue_fail_memory(queue, rc, bytes);
     return ipc__queue_fail(queue, rc,
-                           rc == -EPIPE     ? "is closed"
-                           : rc == -EUCLEAN ? IPC__QUEUE_SPOILT
-                                            : "finds no memory");
+                           rc == -EPIPE ? "is closed" : IPC__QUEUE_SPOILT);
 }
 
 /* 0: with the guard, and room found. */
@@ -364,7 +365,7 @@ static int begin_put(struct putting *p, const struct want *w)
             return 0;
         ipc__ring_unlock_put(ring);
         if (rc != -EAGAIN)
-            return refuse(p, rc);
+            return refuse(p, rc, w->bytes);
         rc = wait_for_room(p, seen);
         if (rc != 0)
             return rc;
@@ -389,7 +390,8 @@ static int begin(struct ipc_queue *queue, size_t bytes, struct ipc__ring *ring,
     want_room(w, bytes);
     if (unlikely(bytes > IPC_QUEUE_BYTES_MAX || w->message > ring->room ||
                  bytes > load_relaxed(&queue->bytes)))
-        return ipc__queue_fail_size(queue, bytes, queue->bytes, "at most");
+        return ipc__queue_fail_size(queue, bytes, queue->bytes,
+                                    "but it holds at most");
     return 0;
 }
 

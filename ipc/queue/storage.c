@@ -8,13 +8,16 @@
 #include "queue/posix.h"
 #include "queue/ring.h"
 #include "queue/store.h"
+#include "queue/users.h"
 #include "sync/object.h"
-#include "wait/fd.h"
 
 #define NOUN "queue"
 
 #define CAPACITY 1024u
 #define BYTES    ((size_t)16 << 20)
+
+/* Of memory, if all of it is used: 32 GiB.  Rings take less in any case. */
+#define ROOM_MAX ((size_t)32 << 30)
 
 #define FLAGS                                                                  \
     (IPC_QUEUE_RELAXED | IPC_QUEUE_LIFO | IPC_QUEUE_PRIORITY |                 \
@@ -30,6 +33,18 @@ static int check_flags(uint32_t flags)
     return 0;
 }
 
+static int check_leases(const ipc_queue *made)
+{
+    if (made->lease_ns < 0)
+        return ipc__fail(-EINVAL, "a lease of %lld ns",
+                         (long long)made->lease_ns);
+    if ((made->flags & IPC_QUEUE_LEASES) == 0 &&
+        (made->lease_ns != 0 || made->max_deliveries != 0))
+        return ipc__fail(-EINVAL, "lease_ns and max_deliveries are for a queue "
+                                  "with IPC_QUEUE_LEASES");
+    return 0;
+}
+
 static int check_bounds(const ipc_queue *made)
 {
     if (made->capacity > IPC_QUEUE_CAPACITY_MAX ||
@@ -39,10 +54,18 @@ static int check_bounds(const ipc_queue *made)
                          "the most",
                          made->capacity, (size_t)made->bytes,
                          IPC_QUEUE_CAPACITY_MAX, IPC_QUEUE_BYTES_MAX);
-    if (made->lease_ns < 0)
-        return ipc__fail(-EINVAL, "a lease of %lld ns",
-                         (long long)made->lease_ns);
-    return 0;
+    return check_leases(made);
+}
+
+static int check_room(const ipc_queue *made, const struct ipc__room *room)
+{
+    if (room->needed <= ROOM_MAX)
+        return 0;
+    return ipc__fail(-EINVAL,
+                     "a queue of %u messages, %zu bytes, in this order takes "
+                     "up to %zu bytes of memory: %zu are the most",
+                     made->capacity, (size_t)made->bytes, room->needed,
+                     ROOM_MAX);
 }
 
 static bool is_store(const ipc_queue *queue)
@@ -89,7 +112,7 @@ static int prepare(ipc_queue *made, struct ipc__room *room,
         return rc;
     ipc__object_label(made->label, given.label);
     plan(made, room);
-    return 0;
+    return check_room(made, room);
 }
 
 static int finish(void *object)
@@ -166,18 +189,31 @@ int ipc_queue_open(const char *name, ipc_queue **out)
     return rc;
 }
 
+static bool is_named(const ipc_queue *queue)
+{
+    const struct ipc__region *region = ipc__region_find(queue, NULL, NULL);
+    return region != NULL && region->facts.kind == IPC__REGION_QUEUE &&
+           ipc__region_data(region) == queue;
+}
+
 static bool is_held(const void *object)
 {
-    (void)object;
+    (void)object; /* that was looked at, more closely */
     return false;
 }
 
 int ipc_queue_detach(ipc_queue *queue)
 {
-    ipc__forget(queue);
-    if (ipc__posix_is_handle(queue))
-        return ipc__posix_detach(queue);
-    return ipc__object_close(queue, IPC__REGION_QUEUE, NOUN, is_held);
+    const bool posix = ipc__posix_is_handle(queue);
+    const bool named = !posix && queue != NULL && is_named(queue);
+    if ((posix || named) && ipc__queue_is_waited_for(queue))
+        return ipc__queue_fail(queue, -EBUSY, "is waited for by this process");
+    if (named && ipc__queue_is_in_hand(queue))
+        return ipc__queue_fail(queue, -EBUSY,
+                               "has something that this process has reserved, "
+                               "peeked at or taken");
+    return posix ? ipc__posix_detach(queue)
+                 : ipc__object_close(queue, IPC__REGION_QUEUE, NOUN, is_held);
 }
 
 int ipc_queue_unlink(const char *name)

@@ -434,6 +434,7 @@ static int close_store(struct ipc_queue *queue, bool immediate)
         (void)ipc__futex_change_and_wake(&queue->done, IPC__FUTEX_OR,
                                          IPC__QUEUE_IMMEDIATE, INT_MAX);
     (void)or_relaxed(&queue->tail, IPC__QUEUE_CLOSED);
+    ipc__store_trim(&store);
     ipc__store_unlock(&store);
     return 0;
 }

@@ -251,6 +251,9 @@ void ipc__store_sweep_one(struct ipc__store *store);
  * none. */
 int ipc__store_wait(struct ipc__store_waiting *w);
 
+/* With the guard: give memory back, if nothing is in it. */
+void ipc__store_trim(const struct ipc__store *store);
+
 /* Give up the guard; somebody else is to watch what we have watched. */
 void ipc__store_leave(const struct ipc__store_waiting *w);
 

@@ -162,14 +162,19 @@ static void count_messages(const struct ipc__store *store, uint32_t n, int wake)
 
 /* ---- waiting for room ---- */
 
-static int fail(const struct ipc__store *store, int rc)
+static int fail(const struct ipc__store *store, int rc, size_t bytes)
 {
-    return ipc__queue_fail(store->queue, rc,
-                           rc == -EPIPE     ? "is closed"
-                           : rc == -EUCLEAN ? IPC__QUEUE_SPOILT
-                           : rc == -EAGAIN || rc == -ETIMEDOUT
-                               ? "is full"
-                               : "finds no memory");
+    switch (rc) {
+    case -EPIPE:
+        return ipc__queue_fail(store->queue, rc, "is closed");
+    case -EUCLEAN:
+        return ipc__queue_fail(store->queue, rc, IPC__QUEUE_SPOILT);
+    case -EAGAIN:
+    case -ETIMEDOUT:
+        return ipc__queue_fail(store->queue, rc, "is full");
+    default:
+        return ipc__queue_fail_memory(store->queue, rc, bytes);
+    }
 }
 
 /* 0: with the guard, and room taken. */
@@ -190,7 +195,7 @@ static int begin_put_as(struct ipc__store_waiting *waiting, struct want *w)
         } else {
             ipc__store_unlock(store);
         }
-        return rc > 0 ? rc : fail(store, rc);
+        return rc > 0 ? rc : fail(store, rc, w->bytes);
     }
 }
 
@@ -216,7 +221,8 @@ static int begin(struct ipc_queue *queue, size_t bytes, uint32_t priority,
                      : (uint32_t)((bytes + IPC__PAGE - 1) / IPC__PAGE)};
     if (unlikely(bytes > IPC_QUEUE_BYTES_MAX ||
                  ipc__store_units((uint32_t)bytes) > store->room))
-        return ipc__queue_fail_size(queue, bytes, queue->bytes, "at most");
+        return ipc__queue_fail_size(queue, bytes, queue->bytes,
+                                    "but it holds at most");
     return 0;
 }
 

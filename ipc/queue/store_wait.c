@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "kernel/memory.h"
 #include "queue/store.h"
+#include "queue/users.h"
 #include "wait/look.h"
 
 /* ---- the dead, and what ran out ---- */
@@ -126,18 +127,34 @@ void ipc__store_sweep_one(struct ipc__store *store)
 
 /* ---- waiting ---- */
 
-/* It has been empty for a while. */
-static void give_memory_back(const struct ipc__store *store)
+/* Nobody has, or may have, anything of it. */
+static bool is_unused(const struct ipc__store *store)
+{
+    const struct ipc__store_state *state = store->state;
+    return load_relaxed(&state->busy) == 0 &&
+           ((load_relaxed(&state->heap) == 0 &&
+             load_relaxed(&state->dead) == 0) ||
+            ipc__store_is_dropped(store));
+}
+
+/* What is dropped stays where it lies, without its bytes. */
+static void release_pages(const struct ipc__store *store)
+{
+    struct ipc__store_state *state = store->state;
+    if (ipc__store_is_dropped(store)) {
+        ipc__pages_clear(&store->pages);
+    } else {
+        store_relaxed(&state->free, 0u);
+        store_relaxed(&state->high, 0u);
+    }
+    ipc__pages_trim(&store->pages);
+}
+
+static void release_cells(const struct ipc__store *store)
 {
     struct ipc__store_state *state = store->state;
     const uint32_t present = load_relaxed(&state->cells_present);
-    if (state->heap != 0 || state->busy != 0 || state->dead != 0 ||
-        present > store->capacity)
-        return;
-    ipc__pages_trim(&store->pages);
-    state->free = 0;
-    state->high = 0;
-    if (present <= IPC__STORE_PIECE)
+    if (present <= IPC__STORE_PIECE || present > store->capacity)
         return;
     store_relaxed(&state->cells_present, IPC__STORE_PIECE);
     const uintptr_t from =
@@ -149,6 +166,23 @@ static void give_memory_back(const struct ipc__store *store)
         ~(uintptr_t)(IPC__PAGE - 1);
     if (from < to)
         ipc__memory_release((void *)from, to - from, 0);
+}
+
+void ipc__store_trim(const struct ipc__store *store)
+{
+    if (!is_unused(store))
+        return;
+    release_pages(store);
+    release_cells(store);
+}
+
+/* There was no message. */
+static void rest(const struct ipc__store_waiting *w, int64_t ns)
+{
+    const struct ipc__store *store = w->store;
+    if (w->word == &store->queue->tail && is_unused(store) &&
+        ipc__queue_is_idle(store->queue, ns))
+        ipc__store_trim(store);
 }
 
 static void ask_to_be_woken(struct ipc__store_waiting *w)
@@ -174,10 +208,10 @@ static void go_to_sleep(struct ipc__store_waiting *w)
     ask_to_be_woken(w);
     const ipc_deadline until =
         w->deadline < w->first_lease ? w->deadline : w->first_lease;
-    if (w->thorough && w->word == &store->queue->tail)
-        give_memory_back(store);
+    rest(w, ipc__recheck_ns);
     ipc__store_unlock(store);
-    w->thorough = ipc__sleep_many(&w->pace, w->words, w->count, until);
+    w->thorough =
+        ipc__queue_sleep(store->queue, &w->pace, w->words, w->count, until);
     w->slept = true;
     w->spun = false;
 }
@@ -215,8 +249,10 @@ int ipc__store_wait(struct ipc__store_waiting *w)
     } else {
         go_to_sleep(w);
     }
-    if (rc != 0)
+    if (rc != 0) {
+        rest(w, rc == -EPIPE ? 0 : ipc__recheck_ns);
         ipc__store_leave(w);
+    }
     return rc;
 }
 

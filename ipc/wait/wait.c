@@ -20,6 +20,7 @@
 
 #include "core/error.h"
 #include "core/peers.h"
+#include "queue/users.h"
 #include "wait/bridge.h"
 #include "wait/item.h"
 #include "wait/look.h"
@@ -283,6 +284,16 @@ static int wait_for_fds(struct waiting *w)
     return rc != 0 ? rc : count_fds(w);
 }
 
+/* None of its queues is to be detached meanwhile. */
+static int block(struct waiting *w)
+{
+    struct ipc__queue_user user;
+    ipc__queue_user_enter(&user, &w->items->object, sizeof *w->items, w->n);
+    const int rc = w->fds != 0 ? wait_for_fds(w) : wait_for_words(w);
+    ipc__queue_user_leave(&user);
+    return rc;
+}
+
 static int wait_for_any(struct waiting *w)
 {
     int rc = sort_items(w);
@@ -291,7 +302,7 @@ static int wait_for_any(struct waiting *w)
     if (rc == 0)
         rc = count_all(w);
     if (rc == 0 && w->deadline > 0)
-        rc = w->fds != 0 ? wait_for_fds(w) : wait_for_words(w);
+        rc = block(w);
     if (rc != 0)
         return rc;
     return ipc__fail(w->deadline == IPC_TIME_NOW ? -EAGAIN : -ETIMEDOUT,

@@ -17,16 +17,19 @@
 
 #include <ipc/error.h>
 #include <ipc/queue.h>
+#include <ipc/wait.h>
 
 #include "core/region.h"
 #include "kernel/futex.h"
 #include "queue/ring.h"
+#include "queue/store.h"
 
 enum {
     STEPS = 6000,
     CALLS = 8, /* in a step */
     CAPACITY = 8,
     BYTES = 64 << 10,
+    MAX_DELIVERIES = 2,
     ROOM = 20000, /* of buffers */
     BATCH = 4,
     FENCE = 1 << 16,
@@ -50,6 +53,7 @@ static struct fuzz {
 
 static ipc_queue *queue;
 static size_t queue_bytes;
+static uint32_t made_with;             /* flags */
 static struct ipc__region_facts facts; /* known bytes before it */
 static uint64_t ids[3];                /* of a living, a dead thread; none */
 
@@ -61,6 +65,11 @@ static void expect(int rc, int expected, const char *what)
         test_fail("%s: %d (%s)", what, rc, ipc_error_detail());
 }
 
+static bool has_leases(void)
+{
+    return (made_with & IPC_QUEUE_LEASES) != 0;
+}
+
 static struct ipc__region *region_of_queue(void)
 {
     return ipc__region_find(queue, NULL, NULL);
@@ -69,15 +78,19 @@ static struct ipc__region *region_of_queue(void)
 /* With nothing behind it. */
 static void open_queue(uint32_t flags)
 {
-    const ipc_queue_options options = {.size = sizeof options,
-                                       .flags = flags,
-                                       .capacity = CAPACITY,
-                                       .bytes = BYTES};
+    const ipc_queue_options options = {
+        .size = sizeof options,
+        .flags = flags,
+        .capacity = CAPACITY,
+        .bytes = BYTES,
+        .max_deliveries = (flags & IPC_QUEUE_LEASES) != 0 ? MAX_DELIVERIES : 0};
     char name[64];
+    made_with = flags;
     (void)snprintf(name, sizeof name, "libipc-fuzz-%d", (int)getpid());
     expect(ipc_queue_create(name, &options, &queue), 0, "create");
     expect(ipc_queue_unlink(name), 0, "unlink");
-    queue_bytes = ipc__ring_bytes(queue);
+    queue_bytes = queue->kind == IPC__QUEUE_STORE ? ipc__store_bytes(queue)
+                                                  : ipc__ring_bytes(queue);
     struct ipc__region *region = region_of_queue();
     facts = region->facts;
     char *end = (char *)region + ipc__region_mapped_size(region);
@@ -105,7 +118,7 @@ static void expect_inside(const ipc_message *message)
 static __thread struct hands {
     struct test_random random;
     unsigned char *buffer; /* BATCH times ROOM, and known bytes behind each */
-    ipc_message reserved, peeked;
+    ipc_message reserved, peeked, taken;
 } hands;
 
 static size_t random_size(void)
@@ -271,15 +284,71 @@ static int call_wild_token(void)
     message.token_[1] = ids[test_random_between(&hands.random, 0, 2)];
     if (test_random_between(&hands.random, 0, 1) == 0)
         message.token_[0] &= (uint64_t)0x3ff << 32 | 0xff;
-    return test_random_between(&hands.random, 0, 1) == 0
-               ? ipc_queue_commit(queue, &message)
-               : ipc_queue_release(queue, &message);
+    switch (test_random_between(&hands.random, 0, 2)) {
+    case 0:
+        return ipc_queue_commit(queue, &message);
+    case 1:
+        return ipc_queue_release(queue, &message);
+    default:
+        return ipc_queue_ack(queue, &message);
+    }
+}
+
+static int call_put_priority(void)
+{
+    return ipc_queue_put_priority(
+        queue, hands.buffer, random_room(),
+        (uint32_t)test_random_between(&hands.random, 0, 3), soon());
+}
+
+static int note_taken(int rc, const ipc_message *message)
+{
+    if (rc != 0)
+        return rc;
+    expect_inside(message);
+    for (size_t i = 0; i < message->bytes; i += 64)
+        (void)((volatile unsigned char *)message->data)[i];
+    hands.taken = *message;
+    return 0;
 }
 
 static int call_take(void)
 {
     ipc_message message;
-    return ipc_queue_take_nowait(queue, &message);
+    return note_taken(ipc_queue_take_until(queue, &message, soon()), &message);
+}
+
+static int call_take_dead(void)
+{
+    ipc_message message;
+    return note_taken(ipc_queue_take_dead(queue, &message), &message);
+}
+
+static int call_ack(void)
+{
+    return ipc_queue_ack(queue, &hands.taken);
+}
+
+static int call_nack(void)
+{
+    return ipc_queue_nack(queue, &hands.taken);
+}
+
+static int call_extend(void)
+{
+    return ipc_queue_extend(queue, &hands.taken, soon());
+}
+
+static int call_wait(void)
+{
+    ipc_wait_item item = IPC_WAIT_QUEUE(queue);
+    return ipc_wait(&item, 1, soon());
+}
+
+static int call_wait_for_room(void)
+{
+    ipc_wait_item item = IPC_WAIT_QUEUE_ROOM(queue, random_room());
+    return ipc_wait(&item, 1, soon());
 }
 
 static int call_looks(void)
@@ -290,7 +359,7 @@ static int call_looks(void)
     (void)ipc_queue_capacity(queue);
     (void)ipc_queue_bytes(queue);
     (void)ipc_queue_is_closed(queue);
-    return ipc_queue_dead(queue) == 0 ? 0 : -EUCLEAN;
+    return has_leases() || ipc_queue_dead(queue) == 0 ? 0 : -EUCLEAN;
 }
 
 static int call_task_done(void)
@@ -333,7 +402,15 @@ static const struct {
     {"peek", call_peek},
     {"release", call_release},
     {"wild token", call_wild_token},
+    {"put_priority", call_put_priority},
     {"take", call_take},
+    {"take", call_take},
+    {"take_dead", call_take_dead},
+    {"ack", call_ack},
+    {"nack", call_nack},
+    {"extend", call_extend},
+    {"wait", call_wait},
+    {"wait for room", call_wait_for_room},
     {"looks", call_looks},
     {"task_done", call_task_done},
     {"join", call_join},
@@ -342,8 +419,8 @@ static const struct {
 
 static bool is_possible(int rc)
 {
-    static const int errors[] = {EAGAIN, ETIMEDOUT, EPIPE,  EMSGSIZE,
-                                 ENOMEM, EUCLEAN,   EINVAL, ENOTSUP};
+    static const int errors[] = {EAGAIN,  ETIMEDOUT, EPIPE,   EMSGSIZE, ENOMEM,
+                                 EUCLEAN, EINVAL,    ENOTSUP, ESTALE};
     for (size_t i = 0; i < COUNT(errors); i++)
         if (rc == -errors[i])
             return true;
@@ -380,6 +457,8 @@ static void lose_some(void *arg)
 {
     ipc_message message;
     expect(ipc_queue_peek_nowait(queue, &message), 0, "peek");
+    if (has_leases())
+        expect(ipc_queue_take_nowait(queue, &message), 0, "take");
     expect(ipc_queue_reserve_nowait(queue, 30, &message), 0, "reserve");
     if (write(*(int *)arg, &ipc__self.id, sizeof ipc__self.id) > 0)
         (void)kill(getpid(), SIGKILL);
@@ -426,6 +505,19 @@ static void empty_some(int n)
                "get");
 }
 
+/* One on a lease, and a dead letter. */
+static void lease_some(void)
+{
+    ipc_message message;
+    if (!has_leases())
+        return;
+    for (int i = 0; i < MAX_DELIVERIES; i++) {
+        expect(ipc_queue_take_nowait(queue, &message), 0, "take");
+        expect(ipc_queue_nack(queue, &message), 0, "nack");
+    }
+    expect(ipc_queue_take_nowait(queue, &message), 0, "take");
+}
+
 static void make_images(void)
 {
     ipc_message message;
@@ -442,6 +534,7 @@ static void make_images(void)
     keep_image(2); /* and is almost full */
     expect(ipc_queue_peek_nowait(queue, &message), 0, "peek");
     expect(ipc_queue_reserve_nowait(queue, 8, &message), 0, "reserve");
+    lease_some();
     keep_image(3); /* somebody alive is at some */
     memcpy(queue, images[1], queue_bytes);
     let_one_die();
@@ -482,6 +575,12 @@ static uint64_t telling_word(struct test_random *random)
         INT32_MAX,
         UINT32_MAX,
         UINT64_MAX,
+        IPC__ENTRY_WRITING,
+        IPC__ENTRY_PEEKING,
+        IPC__ENTRY_LEASED | IPC__ENTRY_DELIVERY,
+        IPC__ENTRY_DEAD | IPC__ENTRY_DELIVERY,
+        IPC__ENTRY_LEASED_DEAD,
+        IPC__ENTRY_LEASED_DEAD + 1,
         (uint64_t)1 << 32,
         (uint64_t)1 << 63,
     };
@@ -627,6 +726,21 @@ static void t56_garbage_in_a_relaxed_queue(void)
     run(use_garbage, IPC_QUEUE_RELAXED);
 }
 
+static void t56_garbage_last_in_first_out(void)
+{
+    run(use_garbage, IPC_QUEUE_LIFO);
+}
+
+static void t56_garbage_by_priority(void)
+{
+    run(use_garbage, IPC_QUEUE_PRIORITY | IPC_QUEUE_RELAXED);
+}
+
+static void t56_garbage_in_a_queue_with_leases(void)
+{
+    run(use_garbage, IPC_QUEUE_LEASES);
+}
+
 /* ---- T57 ---- */
 
 static bool over;
@@ -720,10 +834,31 @@ static void t57_scribbler_in_a_relaxed_queue(void)
     run(use_while_scribbling, IPC_QUEUE_RELAXED);
 }
 
+static void t57_scribbler_last_in_first_out(void)
+{
+    run(use_while_scribbling, IPC_QUEUE_LIFO);
+}
+
+static void t57_scribbler_by_priority(void)
+{
+    run(use_while_scribbling, IPC_QUEUE_PRIORITY | IPC_QUEUE_RELAXED);
+}
+
+static void t57_scribbler_in_a_queue_with_leases(void)
+{
+    run(use_while_scribbling, IPC_QUEUE_LEASES);
+}
+
 static const struct test_case cases[] = {
     TEST_CASE_LIMIT(t56_garbage, 60),
     TEST_CASE_LIMIT(t56_garbage_in_a_relaxed_queue, 60),
+    TEST_CASE_LIMIT(t56_garbage_last_in_first_out, 60),
+    TEST_CASE_LIMIT(t56_garbage_by_priority, 60),
+    TEST_CASE_LIMIT(t56_garbage_in_a_queue_with_leases, 60),
     TEST_CASE_LIMIT(t57_scribbler, 60),
     TEST_CASE_LIMIT(t57_scribbler_in_a_relaxed_queue, 60),
+    TEST_CASE_LIMIT(t57_scribbler_last_in_first_out, 60),
+    TEST_CASE_LIMIT(t57_scribbler_by_priority, 60),
+    TEST_CASE_LIMIT(t57_scribbler_in_a_queue_with_leases, 60),
 };
 TEST_MAIN(cases)

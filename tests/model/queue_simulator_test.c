@@ -2,6 +2,9 @@
  * random interleavings and deaths at any access to shared memory.  A seed that
  * fails is printed; IPC_TEST_SEED brings it back as the first one tried.
  *
+ * The ring alone: other orders and leases change under one guard, and are swept
+ * instead, see crash/queue_store_sweep_test.c.
+ *
  * After each run: nothing torn, lost, doubled or out of order but what the
  * dead explain; no page, unit or byte taken for good; the queue as usable as a
  * new one.  Without deaths nobody may ever need a re-check. */

@@ -446,7 +446,8 @@ static void in_a_small_shm(void *arg)
     while (rc == 0)
         rc = try_put(queue, 500000, ++many, IPC_TIME_NOW);
     expect_rc(rc, -ENOMEM);
-    expect_detail("memory");
+    expect_detail("finds no memory for a message of 500000 bytes: /dev/shm "
+                  "has ");
     expect_rc(try_put(queue, MIB, 1, IPC_TIME_FOREVER), -ENOMEM);
     expect_rc(ipc_queue_reserve(queue, MIB, &message), -ENOMEM);
     get_now(queue, MIB, 1);    /* what is in it is not lost */

@@ -191,6 +191,43 @@ static void flags_that_contradict_are_refused(void)
     expect_rc(ipc_queue_new(&options, &queue), -EINVAL);
 }
 
+static void leases_are_asked_for_by_their_flag(void)
+{
+    static const uint32_t others[] = {0, IPC_QUEUE_LIFO, IPC_QUEUE_PRIORITY};
+    ipc_queue *queue;
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        ipc_queue_options options = store_options(others[i], 0);
+        options.lease_ns = 1;
+        expect_rc(ipc_queue_new(&options, &queue), -EINVAL);
+        assert_non_null(strstr(ipc_error_detail(), "IPC_QUEUE_LEASES"));
+        options.lease_ns = 0;
+        options.max_deliveries = 1;
+        expect_rc(ipc_queue_new(&options, &queue), -EINVAL);
+        assert_non_null(strstr(ipc_error_detail(), "IPC_QUEUE_LEASES"));
+    }
+}
+
+/* At a page for each message that may be longer than its share. */
+static void what_could_take_too_much_memory_is_refused(void)
+{
+    static const uint32_t kinds[] = {IPC_QUEUE_LIFO, IPC_QUEUE_PRIORITY,
+                                     IPC_QUEUE_LEASES};
+    ipc_queue *queue;
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        ipc_queue_options options =
+            store_options(kinds[i], IPC_QUEUE_CAPACITY_MAX);
+        options.bytes = IPC_QUEUE_BYTES_MAX;
+        expect_rc(ipc_queue_new(&options, &queue), -EINVAL);
+        assert_non_null(strstr(ipc_error_detail(), "34359738368 are the most"));
+        assert_non_null(strstr(ipc_error_detail(), "16777216 messages"));
+        expect_rc(ipc_queue_create("/ipc-test-order", &options, &queue),
+                  -EINVAL);
+        options.capacity = IPC_QUEUE_CAPACITY_MAX / 4;
+        queue = new_queue(&options);
+        expect_rc(ipc_queue_free(queue), 0);
+    }
+}
+
 static void the_largest_takes_memory_as_it_is_used(void)
 {
     ipc_queue_options options =
@@ -285,6 +322,37 @@ static void relaxed_ones_do_not(void)
     expect_number(queue, 1); /* it has its place from the reserve on */
     expect_number(queue, 3);
     free_empty(queue);
+}
+
+/* In any order: the one that is being written would have come first. */
+static void relaxed_ones_of_other_orders_do_not_either(void)
+{
+    static const uint32_t kinds[] = {IPC_QUEUE_LIFO, IPC_QUEUE_PRIORITY};
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        ipc_queue *queue = new_store(kinds[i] | IPC_QUEUE_RELAXED, 4);
+        ipc_message slow;
+        expect_put(queue, 1, SMALL);
+        write_it(queue, &slow, 2, SMALL);
+        slow.priority = 9;
+        expect_number(queue, 1);
+        expect_put(queue, 3, SMALL);
+        expect_rc(ipc_queue_commit(queue, &slow), 0);
+        expect_number(queue, kinds[i] == IPC_QUEUE_LIFO ? 3 : 2);
+        expect_number(queue, kinds[i] == IPC_QUEUE_LIFO ? 2 : 3);
+        free_empty(queue);
+    }
+}
+
+static void what_is_too_long_is_said(void)
+{
+    ipc_queue_options options = store_options(IPC_QUEUE_LIFO, 4);
+    char bytes[200] = {0};
+    options.bytes = 100;
+    ipc_queue *queue = new_queue(&options);
+    expect_rc(ipc_queue_put_nowait(queue, bytes, sizeof bytes), -EMSGSIZE);
+    assert_non_null(strstr(ipc_error_detail(),
+                           "a message of 200 bytes, but it holds at most 100"));
+    expect_rc(ipc_queue_free(queue), 0);
 }
 
 static void what_is_aborted_never_was(void)
@@ -393,11 +461,15 @@ static const struct test_case cases[] = {
     TEST_CASE(the_bytes_of_all_are_bounded),
     TEST_CASE(a_buffer_that_is_too_small_leaves_the_message),
     TEST_CASE(flags_that_contradict_are_refused),
+    TEST_CASE(leases_are_asked_for_by_their_flag),
+    TEST_CASE(what_could_take_too_much_memory_is_refused),
     TEST_CASE(the_largest_takes_memory_as_it_is_used),
     TEST_CASE(batches_come_in_order),
     TEST_CASE(batches_with_long_ones_and_too_many),
     TEST_CASE(strict_ones_wait_for_who_is_slow),
     TEST_CASE(relaxed_ones_do_not),
+    TEST_CASE(relaxed_ones_of_other_orders_do_not_either),
+    TEST_CASE(what_is_too_long_is_said),
     TEST_CASE(what_is_aborted_never_was),
     TEST_CASE(a_commit_may_be_shorter),
     TEST_CASE(a_commit_takes_the_priority_along),

@@ -46,6 +46,34 @@ static void a_name_is_taken_or_missing(void)
     posix_end(own);
 }
 
+/* Not a queue in shared memory. */
+static void the_slash_may_be_left_out(void)
+{
+    const bool own = posix_begin();
+    const int names = test_shm_names();
+    const char *name = posix_name(0)->text; /* "posix:/..." */
+    char flat[300];
+    ipc_queue *queue = NULL;
+    ipc_queue *again = NULL;
+    snprintf(flat, sizeof flat, "posix:%s", posix_name(0)->mq_name + 1);
+    assert_int_equal(ipc_queue_create(flat, NULL, &queue), 0);
+    assert_int_equal(test_shm_names(), names);
+    assert_int_equal(ipc_queue_open(name, &again), 0);
+    assert_int_equal(ipc_queue_put_nowait(queue, "x", 1), 0);
+    assert_int_equal(ipc_queue_size(again), 1);
+    assert_int_equal(ipc_queue_detach(again), 0);
+    assert_int_equal(ipc_queue_open_or_create(flat, NULL, &again), 0);
+    assert_int_equal(ipc_queue_size(again), 1);
+    assert_int_equal(ipc_queue_detach(again), 0);
+    assert_int_equal(ipc_queue_detach(queue), 0);
+    assert_int_equal(ipc_queue_unlink(flat), 0);
+    assert_int_equal(ipc_queue_open(name, &queue), -ENOENT);
+    assert_int_equal(ipc_queue_create("posix:", NULL, &queue), -EINVAL);
+    assert_true(detail_has("names no POSIX message queue"));
+    assert_int_equal(ipc_queue_unlink("posix:"), -EINVAL);
+    posix_end(own);
+}
+
 static void the_flag_says_it_too(void)
 {
     const bool own = posix_begin();
@@ -399,6 +427,7 @@ static void a_lost_descriptor_is_an_error(void)
 
 static const struct test_case cases[] = {
     TEST_CASE(a_name_is_taken_or_missing),
+    TEST_CASE(the_slash_may_be_left_out),
     TEST_CASE(the_flag_says_it_too),
     TEST_CASE(a_segment_may_have_the_same_name),
     TEST_CASE(bad_names_are_refused),

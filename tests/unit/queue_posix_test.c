@@ -64,7 +64,8 @@ static void bounds_are_messages_and_bytes_of_all(void)
     assert_int_equal(ipc_queue_capacity(queue), 2);
     assert_int_equal(ipc_queue_bytes(queue), 2 * 64);
     assert_int_equal(ipc_queue_put(queue, large, sizeof large), -EMSGSIZE);
-    assert_true(detail_has("a message of 65 bytes, at most 64"));
+    assert_true(detail_has("a message of 65 bytes, but its messages have "
+                           "at most 64"));
     for (int i = 0; i < 2; i++)
         assert_int_equal(ipc_queue_put(queue, large, 1), 0);
     assert_true(ipc_queue_full(queue));

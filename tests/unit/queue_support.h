@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -226,6 +227,34 @@ static inline pthread_t start_thread(void *(*fn)(void *arg), void *arg)
 static inline void join_thread(pthread_t thread)
 {
     assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
+/* Of this process: helpers of the library and of sanitizers too. */
+static inline int count_threads(void)
+{
+    struct stat st;
+    assert_int_equal(stat("/proc/self/task", &st), 0);
+    return (int)st.st_nlink - 2;
+}
+
+/* Those of the library stay for a moment: until there are so many again. */
+static inline void wait_for_helpers(int threads)
+{
+    const int64_t end = test_now_ns() + LIMIT_MS * 1000000LL;
+    while (count_threads() > threads && test_now_ns() < end)
+        poll_pause();
+}
+
+static inline void *do_nothing(void *arg)
+{
+    return arg;
+}
+
+/* Sanitizers start one of theirs with the first. */
+static inline int threads_at_rest(void)
+{
+    join_thread(start_thread(do_nothing, NULL));
+    return count_threads();
 }
 
 #endif

@@ -93,6 +93,33 @@ static void looking_for_room_takes_none(void)
     }
 }
 
+/* What was put behind it does not keep who waits awake. */
+static void a_slow_producer_is_slept_for(void)
+{
+    for (int i = 0; i < 2; i++) {
+        ipc_queue *queue = new_kind(i == 0 ? 0 : IPC_QUEUE_PRIORITY, 4, 0);
+        ipc_wait_item item = IPC_WAIT_QUEUE(queue);
+        ipc_message slow;
+        uint32_t number = 1;
+        expect_rc(ipc_queue_reserve(queue, sizeof number, &slow), 0);
+        expect_no_number(queue);
+        put_number(queue, 2);
+        const int64_t before = cpu_ns();
+        expect_rc(ipc_wait(&item, 1, IPC_TIME_NOW), -EAGAIN);
+        expect_rc(ipc_wait(&item, 1, ipc_after_ms(200)), -ETIMEDOUT);
+        put_number(queue, 3);
+        expect_rc(ipc_queue_get_until(queue, &number, sizeof number, NULL,
+                                      ipc_after_ms(200)),
+                  -ETIMEDOUT);
+        assert_true(cpu_ns() - before < 100 * NS_PER_MS);
+        memcpy(slow.data, &number, sizeof number);
+        expect_rc(ipc_queue_commit(queue, &slow), 0);
+        for (uint32_t n = 1; n <= 3; n++)
+            assert_int_equal(get_number(queue), n);
+        expect_rc(ipc_queue_free(queue), 0);
+    }
+}
+
 /* ---- messages that come back ---- */
 
 static void the_end_of_a_lease_wakes(void)
@@ -263,6 +290,7 @@ static void posix_queues_have_descriptors(void)
 static const struct test_case cases[] = {
     TEST_CASE(every_kind_wakes),
     TEST_CASE(looking_for_room_takes_none),
+    TEST_CASE(a_slow_producer_is_slept_for),
     TEST_CASE(the_end_of_a_lease_wakes),
     TEST_CASE(a_dead_consumer_wakes),
     TEST_CASE(a_dead_producer_wakes),

@@ -24,8 +24,10 @@
  *     -EPERM            the caller does not own it, or may not touch it
  *     -ENOTRECOVERABLE  its owner died and nobody repaired it
  *     -EBUSY            still in use
- *     -ECANCELED        the barrier is broken
- *     -EOWNERDEAD       not held: a writer died, the data needs repair first
+ *     -ECANCELED        cancelled; the barrier is broken
+ *     -EOWNERDEAD       who was at it has died: a writer, and the data needs repair;
+ *                       a worker, and so its task
+ *     -ETIME            its time was up
  *     -EOVERFLOW        there would be more than its bound
  *     -ERANGE           no such index
  *     -EMSGSIZE         it does not fit there

@@ -17,15 +17,23 @@
  * consumer.
  *
  * Bounds.  A queue holds at most `capacity` messages and `bytes` bytes, each
- * message rounded up to 16; put waits for room.  Memory is taken as it is used, and given back when the
- * queue has been empty for a moment.
+ * message rounded up to 16; put waits for room.
+ *
+ * Memory is taken as it is used, and given back by who finds the queue empty
+ * for the second time in a row with 100 ms or more in between (in a get, a
+ * peek, a take, ipc_wait(), or by ipc_queue_fd()), and by closing it.  What a
+ * queue keeps then is some hundred KiB; other orders, and leases, also 80 bytes
+ * for each message of the most that there have ever been at once.
  *
  * Order.  First in, first out; those of one producer are never swapped.  A
  * message takes its place when its put begins to copy (or by reserve); if a
  * producer is slow then, those behind it wait, unless IPC_QUEUE_RELAXED lets
  * them overtake.  Room comes back in order only: whoever writes, or peeks at, a
- * message for long keeps the room of those behind it, up to all of it.  IPC_QUEUE_LIFO and IPC_QUEUE_PRIORITY (highest number first,
- * equal ones in order) are kinds of their own, five to ten times slower.
+ * message for long keeps the room of those behind it, up to all of it.
+ * IPC_QUEUE_LIFO and IPC_QUEUE_PRIORITY (highest number first, equal ones in
+ * order) are kinds of their own, five to ten times slower, without that; there
+ * too a slow producer is waited for, if its message would be the next, unless
+ * it is relaxed.
  *
  * What a consumer's death does:
  *
@@ -38,8 +46,9 @@
  *
  * Results: 0; -EAGAIN (_nowait) and -ETIMEDOUT (_until) no message, or no
  * room; -EPIPE the queue is closed; -EMSGSIZE the message is larger than the
- * queue's byte bound, or than the buffer; -EUCLEAN this is no queue, or somebody
- * has written over it; -EXDEV it belongs to another pid namespace; -ENOMEM.
+ * queue's byte bound, or than the buffer; -EUCLEAN this is no queue, or
+ * somebody has written over it; -EXDEV it belongs to another pid namespace;
+ * -ENOMEM.
  * ipc_error_detail() says which queue and what was expected.
  *
  * Threads: any.  Processes: any that see it, of one pid namespace.
@@ -72,14 +81,13 @@ typedef struct ipc_queue ipc_queue;
 #define IPC_QUEUE_BYTES_MAX    ((size_t)1 << 30) /* 1 GiB */
 
 typedef struct ipc_queue_options {
-    uint32_t size;     /* of this structure: IPC_QUEUE_OPTIONS_INIT */
-    uint32_t flags;    /* IPC_QUEUE_... */
-    uint32_t capacity; /* messages; 0: 1024 */
-    uint32_t
-        max_deliveries; /* of leases; then it is a dead letter; 0: no end */
-    size_t bytes;       /* of all messages together; 0: 16 MiB */
-    int64_t lease_ns;   /* how long a take holds; 0: until its taker dies */
-    const char *label;  /* shown in error details; up to 23 bytes are kept */
+    uint32_t size;           /* of this structure: IPC_QUEUE_OPTIONS_INIT */
+    uint32_t flags;          /* IPC_QUEUE_... */
+    uint32_t capacity;       /* messages; 0: 1024 */
+    uint32_t max_deliveries; /* then it is a dead letter; 0: no end */
+    size_t bytes;            /* of all messages together; 0: 16 MiB */
+    int64_t lease_ns;        /* a take holds so long; 0: until its taker dies */
+    const char *label; /* shown in error details; up to 23 bytes are kept */
 } ipc_queue_options;
 
 #define IPC_QUEUE_OPTIONS_INIT                                                 \
@@ -92,7 +100,10 @@ typedef struct ipc_queue_options {
 /* In family memory: children forked later, and whoever else is of the family,
  * use it at the same address.  Owns: the family, until ipc_queue_free().
  *
- * Errors: -EINVAL unknown or contradicting flags, too large bounds; -E2BIG;
+ * Errors: -EINVAL unknown flags, LIFO with PRIORITY, lease_ns or max_deliveries
+ * without LEASES, bounds over the ones above; with other orders or leases also
+ * bounds that could take more than 32 GiB of memory, where each message longer
+ * than bytes / capacity (64 to 1024 bytes) takes whole pages; -E2BIG;
  * -ENOMEM. */
 IPC_API IPC_MUST_USE int ipc_queue_new(const ipc_queue_options *options,
                                        ipc_queue **out) IPC_NONNULL(2);
@@ -103,8 +114,7 @@ IPC_API int ipc_queue_free(ipc_queue *queue);
 
 /* Under a name, for unrelated programs: see segment.h, also for errors and for
  * what becomes of the queues of those who died.  Bounds and flags are those
- * that it was created with.  close unmaps it: it does not close it for
- * others. */
+ * that it was created with. */
 IPC_API IPC_MUST_USE int ipc_queue_create(const char *name,
                                           const ipc_queue_options *options,
                                           ipc_queue **out) IPC_NONNULL(1, 3);
@@ -113,15 +123,25 @@ IPC_API IPC_MUST_USE int ipc_queue_open(const char *name, ipc_queue **out)
 IPC_API IPC_MUST_USE int
 ipc_queue_open_or_create(const char *name, const ipc_queue_options *options,
                          ipc_queue **out) IPC_NONNULL(1, 3);
+
+/* Unmap it; others, who have it open, notice nothing.  (ipc_queue_close() is
+ * something else: it closes the queue for all.)  NULL is fine.
+ *
+ * Errors: -EINVAL it was not opened by name; -EBUSY a thread of this process
+ * waits for it, in ipc_wait() too, or has something of it reserved, peeked or
+ * taken.  One that is in the middle of a call, not asleep, is not noticed. */
 IPC_API int ipc_queue_detach(ipc_queue *queue);
+
+/* Remove the name; those who have it open keep it. */
 IPC_API int ipc_queue_unlink(const char *name) IPC_NONNULL(1);
 
 /* ---- POSIX message queues: IPC_QUEUE_POSIX ----
  *
  * The queue that mq_open(3) knows as "/orders" is called "posix:/orders" here,
- * in create, open, open_or_create and unlink.  With IPC_QUEUE_POSIX create and
- * open_or_create also take "/orders" or "orders".  Other programs use it with
- * plain mq_... calls; queues of theirs are opened by name.
+ * or "posix:orders", in create, open, open_or_create and unlink.  With
+ * IPC_QUEUE_POSIX create and open_or_create also take "/orders" or "orders".
+ * Other programs use it with plain mq_... calls; queues of theirs are opened by
+ * name.
  *
  * It lives in the kernel, mode 0600, until unlinked; the ipc_queue is a handle
  * of this process, inherited by fork, closed on exec.  capacity is mq_maxmsg
