@@ -3,6 +3,8 @@
  * whose page tables a fork has to copy. */
 #include "process_peer.h"
 
+#include <ipc/process.h>
+
 #include <err.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -105,6 +107,7 @@ int main(int argc, char **argv)
 {
     struct bench bench = {.workload = "process"};
 
+    ipc_spawn_main(argc, argv);
     for (size_t s = 0; s < COUNT(shapes); s++) {
         for (size_t t = 0; tables[t] != NULL; t++) {
             for (const struct process_peer *peer = tables[t];

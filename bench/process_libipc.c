@@ -33,6 +33,8 @@ static int end_as_ordered(void *arg)
     return order->exitcode;
 }
 
+IPC_ENTRY(end_at_once);
+
 static void join_and_close(ipc_process *process)
 {
     int exitcode;
@@ -76,21 +78,61 @@ static void one_daemon(void)
     join_and_close(&process);
 }
 
-static void many_plain(void)
+static void one_by(uint32_t method)
 {
+    ipc_process_options options = IPC_PROCESS_OPTIONS_INIT;
+    ipc_process process;
+
+    options.start_method = method;
+    (void)ipc_process_init(&process, end_at_once, NULL, &options);
+    check(ipc_process_start(&process), "ipc_process_start");
+    join_and_close(&process);
+}
+
+static void one_served(void)
+{
+    one_by(IPC_START_FORKSERVER);
+}
+
+static void one_spawned(void)
+{
+    one_by(IPC_START_SPAWN);
+}
+
+static void many_by(uint32_t method)
+{
+    ipc_process_options options = IPC_PROCESS_OPTIONS_INIT;
     ipc_process processes[PROCESS_MANY];
 
+    options.start_method = method;
     for (int i = 0; i < PROCESS_MANY; i++) {
-        (void)ipc_process_init(&processes[i], end_at_once, NULL, NULL);
+        (void)ipc_process_init(&processes[i], end_at_once, NULL, &options);
         check(ipc_process_start(&processes[i]), "ipc_process_start");
     }
     for (int i = 0; i < PROCESS_MANY; i++)
         join_and_close(&processes[i]);
 }
 
+static void many_plain(void)
+{
+    many_by(IPC_START_FORK);
+}
+
+static void many_served(void)
+{
+    many_by(IPC_START_FORKSERVER);
+}
+
+static void many_spawned(void)
+{
+    many_by(IPC_START_SPAWN);
+}
+
 const struct process_peer process_peers_libipc[] = {
     {"libipc", NULL, one_plain, many_plain},
     {"libipc-args", NULL, one_with_args, NULL},
     {"libipc-daemon", NULL, one_daemon, NULL},
+    {"libipc-forkserver", NULL, one_served, many_served},
+    {"libipc-spawn", NULL, one_spawned, many_spawned},
     {0},
 };

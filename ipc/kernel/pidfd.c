@@ -1,6 +1,7 @@
 #include "kernel/pidfd.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stddef.h>
@@ -43,9 +44,18 @@ int ipc__pidfd_exit_status(int fd, int *status)
     return 0;
 }
 
+int ipc__fd_above_standard(int fd)
+{
+    if (fd < 0 || fd > 2)
+        return fd;
+    const long high = ipc__syscall3(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 3);
+    (void)ipc__syscall1(SYS_close, fd);
+    return (int)high;
+}
+
 int ipc__pidfd_open(int pid)
 {
-    return (int)ipc__syscall2(SYS_pidfd_open, pid, 0);
+    return ipc__fd_above_standard((int)ipc__syscall2(SYS_pidfd_open, pid, 0));
 }
 
 int ipc__pidfd_signal(int fd, int sig)

@@ -7,6 +7,11 @@
 /* Returns a close-on-exec descriptor or a negative errno. */
 int ipc__pidfd_open(int pid);
 
+/* A new descriptor, or a negative errno as it is: give it another number if it
+ * is 0, 1 or 2, which are not the library's to take when a program has closed
+ * them.  Returns it, close-on-exec then, or a negative errno. */
+int ipc__fd_above_standard(int fd);
+
 /* Returns 0 or a negative errno; -ESRCH when it has ended and was waited
  * for. */
 int ipc__pidfd_signal(int fd, int sig);

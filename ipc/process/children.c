@@ -24,6 +24,7 @@
 #include "kernel/pidfd.h"
 #include "kernel/syscall.h"
 #include "process/internal.h"
+#include "process/request.h"
 #include "thread/end.h"
 
 #define GRACE_NS ((int64_t)1000 * 1000 * 1000) /* from SIGTERM to SIGKILL */
@@ -103,6 +104,25 @@ void ipc__tree_begin(struct ipc__tree *tree, const struct ipc__child *origin,
     tree->parent.starter = pid;
     tree->origin = origin;
     tree->current = origin->process;
+    store_release(&tree->ready, 1);
+}
+
+void ipc__tree_begin_fresh(struct ipc__tree *tree,
+                           const struct ipc__request *request, int parent_fd)
+{
+    const int pid = (int)ipc__syscall0(SYS_getpid);
+    fill_record(&tree->self, IPC__SELF, pid, &tree->main_object, request->name);
+    fill_object(&tree->main_object, &tree->self);
+    tree->main_object.options_.size = sizeof tree->main_object.options_;
+    tree->main_object.options_.daemon = request->daemon != 0;
+    fill_record(&tree->parent, IPC__PARENT, request->owner,
+                &tree->parent_object, request->parent_name);
+    fill_object(&tree->parent_object, &tree->parent);
+    tree->parent.fd = parent_fd;
+    tree->adopted = parent_fd >= 0;
+    tree->self.starter = pid;
+    tree->parent.starter = pid;
+    tree->current = &tree->main_object;
     store_release(&tree->ready, 1);
 }
 
@@ -198,7 +218,11 @@ int ipc_getpid(void)
 
 int ipc_getppid(void)
 {
-    return getppid();
+    struct ipc__tree *tree = ipc__tree();
+    if (tree == NULL || !load_acquire(&tree->ready) || !tree->adopted)
+        return getppid();
+    ipc__child_collect(&tree->parent);
+    return load_acquire(&tree->parent.running) ? tree->parent.pid : getppid();
 }
 
 int ipc_cpu_count(void)
@@ -261,20 +285,29 @@ static void signal_daemons(struct ipc__tree *tree, int sig)
     ipc__private_unlock(&tree->lock);
 }
 
-void ipc__tree_end(void)
+/* Daemons first, then the others. */
+static void end_children(struct ipc__tree *tree)
 {
-    struct ipc__tree *tree = ipc__tree();
-    /* First, as they may start children still. */
-    if (load_relaxed(&ipc__threads_used))
-        ipc__threads_end();
-    if (tree == NULL || tree->first == NULL)
-        return;
     signal_daemons(tree, SIGTERM);
     join_children(tree, true, ipc_after_ns(GRACE_NS));
     signal_daemons(tree, SIGKILL);
     /* One that may not be signalled, or whose tracer holds it, is left. */
     join_children(tree, true, ipc_after_ns(GRACE_NS));
     join_children(tree, false, IPC_TIME_FOREVER);
+}
+
+void ipc__tree_end(void)
+{
+    struct ipc__tree *tree = ipc__tree();
+    /* First, as they may start children still. */
+    if (load_relaxed(&ipc__threads_used))
+        ipc__threads_end();
+    if (tree == NULL)
+        return;
+    if (tree->first != NULL)
+        end_children(tree);
+    if (tree->server != NULL || tree->plan != NULL)
+        ipc__server_end(tree);
 }
 
 int ipc__tree_end_at_exit(void)

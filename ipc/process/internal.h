@@ -22,15 +22,18 @@ struct ipc__child {
     int32_t fd; /* pidfd, or -1 */
     int32_t exitcode;
     uint32_t holders; /* who uses it beside its process object */
+    uint32_t method;  /* enum ipc_start_method */
     bool daemon;
     bool closed; /* its process object has let go of it */
     bool lost;   /* it has ended, but nobody can tell us how */
+    bool core;   /* it has ended, and written a core dump */
     enum {
         IPC__CHILD,
         IPC__PARENT,
         IPC__SELF
     } relation;
     struct ipc__start *start;
+    struct ipc__server *server; /* forkserver: whose child it is */
 };
 
 /* What a child tells the one who started it.  In family memory; only for a
@@ -39,13 +42,29 @@ struct ipc__start {
     uint32_t state; /* enum ipc__start_state; the child writes, with release */
     int32_t error;  /* FAILED: a negative errno */
     int32_t code;   /* EXITING: the exit code, as wait() will not tell */
+    int32_t pid;    /* in a fresh image: the child's, by itself */
+    uint32_t step;  /* FAILED: at which enum ipc__start_step */
+    uint32_t ended; /* 1: status is there; the template writes, with release */
+    int32_t status; /* as of waitpid() */
 };
 
 enum ipc__start_state {
     IPC__START_BEGUN = 0,
     IPC__START_RUNNING = 1,
     IPC__START_FAILED = 2,
-    IPC__START_EXITING = 3
+    IPC__START_EXITING = 3,
+    IPC__START_ENTERED = 4,  /* a fresh image has reached ipc_spawn_main() */
+    IPC__START_ABANDONED = 5 /* by the starter: it is not to run */
+};
+
+enum ipc__start_step {
+    IPC__STEP_SETUP = 0,
+    IPC__STEP_EXEC,
+    IPC__STEP_FAMILY,
+    IPC__STEP_REQUEST,
+    IPC__STEP_ENTRY,
+    IPC__STEP_FDS,
+    IPC__STEP_PRELOAD
 };
 
 /* The processes around this process.  On a page that is zero in a new one;
@@ -58,6 +77,7 @@ struct ipc__tree {
     uint32_t lock;  /* private; the list, and reaping */
     uint32_t ready; /* self and parent are filled in */
     uint32_t named; /* how many children got a name from us */
+    bool warned;    /* that a fork of threads is a trap */
     struct ipc__child *first;
     struct ipc__child **end; /* NULL: &first */
 
@@ -67,8 +87,13 @@ struct ipc__tree {
     const struct ipc__child *origin;
     struct ipc__child self;
     struct ipc__child parent; /* pid 0: none */
+    bool adopted;             /* the kernel's parent is a template */
     ipc_process main_object;
     ipc_process parent_object;
+
+    uint32_t server_lock;       /* private; server, and talking to it */
+    struct ipc__server *server; /* the template; NULL: none */
+    struct ipc__plan *plan;     /* how to make another one */
 };
 
 /* This process's tree.  NULL if the kernel cannot wipe pages. */
@@ -81,6 +106,12 @@ void ipc__tree_remove(struct ipc__tree *tree, struct ipc__child *child);
 /* In a new child: who it is and whose.  origin is its starter's record. */
 void ipc__tree_begin(struct ipc__tree *tree, const struct ipc__child *origin,
                      const char *parent_name);
+
+/* In a new child that has no copy of its starter's memory.  parent_fd is a
+ * pidfd of its starter if that is not its parent, or -1. */
+struct ipc__request;
+void ipc__tree_begin_fresh(struct ipc__tree *tree,
+                           const struct ipc__request *request, int parent_fd);
 
 /* The record to use for a process object: its own or, for the object of the
  * calling process, the one in the tree.  NULL if it was not started. */
@@ -97,6 +128,9 @@ int ipc__tree_end_at_exit(void);
 /* With the tree's lock: take the exit status if the child has ended. */
 void ipc__child_reap(struct ipc__child *child);
 
+/* Note it if it, or another relative, has ended. */
+void ipc__child_collect(struct ipc__child *child);
+
 /* Note that a child has ended, and that its status cannot be waited for; what
  * can still be known of it is. */
 void ipc__child_set_lost(struct ipc__child *child);
@@ -104,6 +138,9 @@ void ipc__child_set_lost(struct ipc__child *child);
 /* Drop what stands for a child that has ended: its place in the list, and its
  * descriptor. */
 void ipc__child_forget(struct ipc__child *child);
+
+/* Give back its start block, and its use of a template. */
+void ipc__child_free_start(struct ipc__child *child);
 
 /* End a use of it; the last one frees it.  The process object's own use ends
  * with closed set. */
@@ -115,9 +152,35 @@ int ipc__child_signal(struct ipc__child *child, int sig);
 /* Wait for its end, with ipc_process_join()'s results. */
 int ipc__child_join(struct ipc__child *child, ipc_deadline deadline);
 
+/* Give a child that is about to be started its name.  With the tree's lock. */
+void ipc__child_name(struct ipc__tree *tree, struct ipc__child *child);
+
+/* A descriptor number for a child's pidfd must be had before there is a child:
+ * this keeps the place.  Returns it or a negative errno. */
+int ipc__keep_place(void);
+
+/* Note that a child has been started with this pid.  Returns 0 or a negative
+ * errno; it is undone then. */
+int ipc__child_born(struct ipc__child *child, int pid);
+
+/* Drop a child's use of its template. */
+void ipc__server_put(struct ipc__server *server);
+
+/* Has it ended? */
+bool ipc__server_is_gone(const struct ipc__server *server);
+
+/* In a child of the owner: its descriptors are not ours. */
+void ipc__server_close_inherited(const struct ipc__server *server);
+
+/* At the end of this process: end its template. */
+void ipc__server_end(struct ipc__tree *tree);
+
 /* Kill the calling process by SIGKILL when the process parent_pid, its
  * parent, is gone.  Returns 0 or a negative errno. */
 int ipc__watch_parent(int parent_pid);
+
+/* The same for any process, by a pidfd, which is kept. */
+int ipc__watch_process(int pid, int pidfd);
 
 /* In a child of a process that watches: what it watches with is not ours. */
 void ipc__watch_forget(void);

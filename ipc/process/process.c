@@ -7,8 +7,13 @@
  *   reaping          under the tree's lock, so that of several joiners one
  *                    takes the status from the kernel and all find it.
  *
+ * Order
+ *   [template→starter]  the template stores a child's status, then ended, with
+ *   release; the starter loads ended with acquire.
+ *
  * Death
- *   Nothing here is shared but the start block, which the child writes. */
+ *   Nothing here is shared but the start block, which the child and the
+ *   template write. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -25,10 +30,12 @@
 #include "base/options.h"
 #include "core/error.h"
 #include "core/private_lock.h"
+#include "core/waiting.h"
 #include "kernel/pidfd.h"
 #include "process/internal.h"
 
-#define POLL_MS 50 /* where there is no descriptor to sleep on */
+#define POLL_MS   50   /* where there is no descriptor to sleep on */
+#define STATUS_MS 1000 /* for the template to tell how its child ended */
 
 /* ---- describe ---- */
 
@@ -121,8 +128,16 @@ static void set_ended(struct ipc__child *child, int exitcode)
 
 static void set_ended_by(struct ipc__child *child, int wait_status)
 {
+    child->core = WIFSIGNALED(wait_status) && WCOREDUMP(wait_status);
     set_ended(child, WIFEXITED(wait_status) ? WEXITSTATUS(wait_status)
                                             : -WTERMSIG(wait_status));
+}
+
+static void set_ended_as(struct ipc__child *child, const siginfo_t *info)
+{
+    child->core = info->si_code == CLD_DUMPED;
+    set_ended(child,
+              info->si_code == CLD_EXITED ? info->si_status : -info->si_status);
 }
 
 /* Somebody else took the status, or the program ignores SIGCHLD.  Newer
@@ -157,31 +172,10 @@ static int wait_for(const struct ipc__child *child, siginfo_t *info, int flags)
     return rc == 0 ? 0 : -errno;
 }
 
-void ipc__child_reap(struct ipc__child *child)
+static int wait_for_pidfd(const struct ipc__child *child, ipc_deadline deadline)
 {
-    siginfo_t info;
-    if (!child->running)
-        return;
-    const int rc = wait_for(child, &info, WEXITED | WNOHANG);
-    if (rc == 0 && info.si_pid == 0)
-        return; /* it runs, or a tracer has not let go of it */
-    if (rc != 0)
-        ipc__child_set_lost(child);
-    else if (info.si_code == CLD_EXITED)
-        set_ended(child, info.si_status);
-    else
-        set_ended(child, -info.si_status);
-}
-
-/* Sleep until it has ended, leaving a child's status to ipc__child_reap().
- * Without a deadline this is one blocking system call. */
-static int wait_end(const struct ipc__child *child, ipc_deadline deadline)
-{
-    siginfo_t info;
-    if (child->relation == IPC__CHILD && deadline == IPC_TIME_FOREVER &&
-        wait_for(child, &info, WEXITED | WNOWAIT) == 0)
-        return 0;
-    int rc = child->fd >= 0 ? ipc__pidfd_wait(child->fd, deadline) : -EBADF;
+    const int rc =
+        child->fd >= 0 ? ipc__pidfd_wait(child->fd, deadline) : -EBADF;
     if (rc == 0 || rc == -ETIMEDOUT)
         return rc;
     /* No descriptor: look now and then. */
@@ -191,14 +185,118 @@ static int wait_end(const struct ipc__child *child, ipc_deadline deadline)
     return 0;
 }
 
-/* Note it if it has ended. */
-static void collect(struct ipc__child *child)
+/* ---- children of a template ---- */
+
+static bool has_status(const struct ipc__child *child)
+{
+    return load_acquire(&child->start->ended) != 0; /* [template→starter] */
+}
+
+/* Is this process, which is not our child to the kernel, dead?  Without a
+ * descriptor its pid tells, in time. */
+static bool is_dead(const struct ipc__child *child)
+{
+    const int rc =
+        child->fd >= 0 ? ipc__pidfd_wait(child->fd, IPC_TIME_NOW) : -EBADF;
+    return rc == 0 ||
+           (rc == -EBADF && kill(child->pid, 0) != 0 && errno == ESRCH);
+}
+
+/* The child is dead, and its template is about to say how that came about,
+ * unless it is dead too, or stopped. */
+static void await_status(const struct ipc__child *child)
+{
+    const ipc_deadline deadline = ipc_after_ms(STATUS_MS);
+    struct ipc__pace pace = {0};
+    while (!has_status(child) && !ipc__server_is_gone(child->server) &&
+           ipc_time_left(deadline) > 0)
+        (void)ipc__sleep(&pace, &child->start->ended, 0, NULL, 0, deadline);
+}
+
+/* The template cannot tell.  If we are the one whom orphans come to, the
+ * kernel can. */
+static void take_orphan(struct ipc__child *child)
+{
+    siginfo_t info;
+    if (wait_for(child, &info, WEXITED | WNOHANG) != 0 || info.si_pid == 0)
+        ipc__child_set_lost(child);
+    else
+        set_ended_as(child, &info);
+}
+
+static void reap_by_server(struct ipc__child *child)
+{
+    if (!has_status(child)) {
+        if (!is_dead(child))
+            return;
+        await_status(child);
+    }
+    if (has_status(child))
+        set_ended_by(child, child->start->status);
+    else
+        take_orphan(child);
+}
+
+/* Sleep until the template has spoken, or it is time to look whether it
+ * lives. */
+static int wait_for_server(const struct ipc__child *child,
+                           ipc_deadline deadline)
+{
+    struct ipc__pace pace = {0};
+    if (ipc__server_is_gone(child->server))
+        return wait_for_pidfd(child, deadline);
+    while (!has_status(child) && ipc_time_left(deadline) > 0)
+        if (ipc__sleep(&pace, &child->start->ended, 0, NULL, 0, deadline))
+            return 0;
+    return has_status(child) ? 0 : -ETIMEDOUT;
+}
+
+/* ---- wait ---- */
+
+void ipc__child_reap(struct ipc__child *child)
+{
+    siginfo_t info;
+    if (!child->running)
+        return;
+    if (child->server != NULL) {
+        reap_by_server(child);
+        return;
+    }
+    const int rc = wait_for(child, &info, WEXITED | WNOHANG);
+    if (rc == 0 && info.si_pid == 0)
+        return; /* it runs, or a tracer has not let go of it */
+    if (rc != 0)
+        ipc__child_set_lost(child);
+    else
+        set_ended_as(child, &info);
+}
+
+/* Sleep until it has ended, leaving a child's status to ipc__child_reap().
+ * Without a deadline this is one blocking system call. */
+static int wait_end(const struct ipc__child *child, ipc_deadline deadline)
+{
+    siginfo_t info;
+    if (child->server != NULL)
+        return wait_for_server(child, deadline);
+    if (child->relation == IPC__CHILD && deadline == IPC_TIME_FOREVER &&
+        wait_for(child, &info, WEXITED | WNOWAIT) == 0)
+        return 0;
+    return wait_for_pidfd(child, deadline);
+}
+
+static bool is_gone(const struct ipc__tree *tree,
+                    const struct ipc__child *relative)
+{
+    return tree->adopted ? is_dead(relative) : getppid() != relative->pid;
+}
+
+void ipc__child_collect(struct ipc__child *child)
 {
     struct ipc__tree *tree = ipc__tree();
     ipc__private_lock(&tree->lock);
     if (child->relation == IPC__CHILD) {
         ipc__child_reap(child);
-    } else if (getppid() != child->pid) {
+    } else if (child->running && is_gone(tree, child)) {
         child->lost = true;
         set_ended(child, 0);
     }
@@ -211,7 +309,7 @@ int ipc__child_join(struct ipc__child *child, ipc_deadline deadline)
         return ipc__fail(-EDEADLK, "%s cannot join itself", child->name);
     while (load_acquire(&child->running)) {
         const int rc = wait_end(child, deadline);
-        collect(child);
+        ipc__child_collect(child);
         if (!load_acquire(&child->running))
             break;
         if (rc == -ETIMEDOUT || ipc_time_left(deadline) == 0)
@@ -234,6 +332,18 @@ void ipc__child_forget(struct ipc__child *child)
     child->fd = -1;
 }
 
+void ipc__child_free_start(struct ipc__child *child)
+{
+    /* A template that is stopped may still write to it. */
+    if (child->server == NULL || has_status(child) ||
+        ipc__server_is_gone(child->server))
+        (void)ipc_shared_free(child->start);
+    child->start = NULL;
+    if (child->server != NULL)
+        ipc__server_put(child->server);
+    child->server = NULL;
+}
+
 void ipc__child_let_go(struct ipc__child *child)
 {
     struct ipc__tree *tree = ipc__tree();
@@ -249,6 +359,8 @@ void ipc__child_let_go(struct ipc__child *child)
 static bool has_its_pid(const struct ipc__child *child)
 {
     siginfo_t info;
+    if (child->server != NULL)
+        return !has_status(child) && !ipc__server_is_gone(child->server);
     return waitid(P_PID, (id_t)child->pid, &info,
                   WEXITED | WNOHANG | WNOWAIT) == 0;
 }
@@ -398,8 +510,7 @@ int ipc_process_close(ipc_process *process)
             return ipc__fail(-EBUSY, "%s (pid %d) is running", process->name_,
                              (int)child->pid);
         ipc__child_forget(child);
-        (void)ipc_shared_free(child->start);
-        child->start = NULL;
+        ipc__child_free_start(child);
     } else if (child != NULL && child->fd >= 0 && ipc__tree()->origin == NULL) {
         /* Inherited by a plain fork(); our own children have dropped it. */
         ipc__pidfd_close(child->fd);

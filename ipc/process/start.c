@@ -1,13 +1,9 @@
-/* Starting a process by fork(), and what the child does first and last.
+/* Starting a process, and doing it by fork().
  *
  * Cost
  *   A page that a new child writes, or runs for the first time, costs it a page
  *   fault, and ten of those a third of the fork.  On the way of every child
  *   the system calls are therefore made here and not in libc.
- *
- * Order
- *   [child→starter]  the child stores error before state, with release; the
- *   starter loads state with acquire.
  *
  * Death, of the starter
  *   before fork    nothing was started; a start block may stay taken (leaky);
@@ -18,13 +14,13 @@
  *                       succeeds, and join tells how it ended;
  *   at any later time   an ordinary exit status. */
 #include <errno.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
+#include <sys/single_threaded.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -35,28 +31,17 @@
 #include "core/error.h"
 #include "core/private_lock.h"
 #include "core/waiting.h"
-#include "kernel/futex.h"
 #include "kernel/pidfd.h"
 #include "kernel/syscall.h"
 #include "memory/shared.h"
+#include "process/child.h"
+#include "process/fresh.h"
 #include "process/internal.h"
 #include "process/streams.h"
-#include "thread/placement.h"
 
 #define FORK_PATIENCE_NS ((int64_t)100 * 1000 * 1000)
 
 /* ---- the child ---- */
-
-static int set_rlimits(const ipc_process_options *options)
-{
-    for (uint32_t i = 0; i < options->rlimit_count; i++) {
-        const ipc_process_rlimit *limit = &options->rlimits[i];
-        const struct rlimit value = {limit->soft, limit->hard};
-        if (setrlimit((__rlimit_resource_t)limit->resource, &value) != 0)
-            return -errno;
-    }
-    return 0;
-}
 
 static bool needs_setup(const ipc_process_options *options)
 {
@@ -64,58 +49,19 @@ static bool needs_setup(const ipc_process_options *options)
            options->rlimit_count != 0;
 }
 
-static int set_up(const ipc_process *process, int parent_pid)
+static int set_up(const ipc_process_options *options, int parent_pid)
 {
-    const ipc_process_options *options = &process->options_;
-    int rc = ipc__run_on_cpus(options->cpus, options->cpu_count);
-    if (rc == 0)
-        rc = ipc__add_nice(options->nice);
-    if (rc == 0 && options->daemon) /* its watcher inherits what is above */
-        rc = ipc__watch_parent(parent_pid);
-    if (rc == 0) /* last: they may leave no room for what is above */
-        rc = set_rlimits(options);
-    return rc;
-}
-
-static void report(struct ipc__start *start, enum ipc__start_state state)
-{
-    store_release(&start->state, state); /* [child→starter] */
-    ipc__futex_wake(&start->state, INT_MAX);
-}
-
-/* The end of a child: its own threads and children, its own output, and nothing
- * of what its parent has set up for its own end. */
-static _Noreturn void end_child(int code, struct ipc__start *start)
-{
-    ipc__tree_end();
-    ipc__flush_pending();
-    if (start != NULL) {
-        start->code = code & 0xff;
-        store_release(&start->state, IPC__START_EXITING);
-    }
-    (void)ipc__syscall1(SYS_exit_group, code);
-    __builtin_unreachable();
-}
-
-/* The child has called exit().  Registered in the child, so it runs before
- * the handlers that its parent had set, and they stay undone. */
-static void on_child_exit(int code, void *start)
-{
-    end_child(code, start);
-}
-
-static int run(ipc_process *self)
-{
-    const ipc_process_ops *ops = self->ops_;
-    if (ops == NULL)
-        return self->target_(self->arg_);
-    int code = ops->on_start != NULL ? ops->on_start(self) : 0;
-    if (code == 0) {
-        code = ops->run(self);
-        if (ops->on_exit != NULL)
-            ops->on_exit(self, code);
-    }
-    return code;
+    const struct ipc__setup setup = {
+        .cpus = options->cpus,
+        .rlimits = options->rlimits,
+        .cpu_count = options->cpu_count,
+        .rlimit_count = options->rlimit_count,
+        .nice = options->nice,
+        .daemon = options->daemon,
+        .parent_pid = parent_pid,
+        .parent_fd = -1,
+    };
+    return ipc__child_set_up(&setup);
 }
 
 /* What the starter had in its tree, which is wiped in the child. */
@@ -124,14 +70,20 @@ struct origin {
     int place; /* see keep_place() */
     int parent_fd;
     const struct ipc__child *siblings;
+    const struct ipc__server *server;
 };
 
 /* The starter's pidfds are not ours. */
 static void close_inherited(const struct origin *origin)
 {
     const struct ipc__child *sibling = origin->siblings;
-    for (; sibling != NULL; sibling = sibling->next)
+    for (; sibling != NULL; sibling = sibling->next) {
         ipc__pidfd_close(sibling->fd);
+        if (sibling->server != NULL)
+            ipc__server_close_inherited(sibling->server);
+    }
+    if (origin->server != NULL)
+        ipc__server_close_inherited(origin->server);
     if (origin->parent_fd > 0)
         ipc__pidfd_close(origin->parent_fd);
     (void)ipc__syscall1(SYS_close, origin->place);
@@ -150,23 +102,21 @@ static _Noreturn void be_child(struct ipc__tree *tree,
     (void)ipc__syscall2(SYS_prctl, PR_SET_NAME, child->name);
 
     if (needs_setup(&process->options_)) {
-        const int rc = set_up(process, child->starter);
-        start->error = rc;
-        report(start, rc == 0 ? IPC__START_RUNNING : IPC__START_FAILED);
-        if (rc != 0)
+        const int rc = set_up(&process->options_, child->starter);
+        if (rc != 0) {
+            ipc__child_report_failed(start, IPC__STEP_SETUP, rc);
             _exit(1);
+        }
+        ipc__child_report(start, IPC__START_RUNNING);
     }
-    if (on_exit(on_child_exit, start) != 0)
-        _exit(1);
-    end_child(run(child->process), start);
+    ipc__child_run(child->process, start);
 }
 
 /* ---- the starter ---- */
 
-/* A descriptor number for the child's pidfd must be had before there is a
- * child: the starter's own pidfd keeps the place. */
-static int keep_place(void)
+int ipc__keep_place(void)
 {
+    /* Our own pidfd does. */
     const int fd = ipc__pidfd_open(getpid());
     return fd >= 0 ? fd : ipc__fail(fd, "no file descriptor for a pidfd");
 }
@@ -181,23 +131,8 @@ static void undo_child(pid_t pid)
         continue;
 }
 
-/* With the tree's lock. */
-static int fork_child(struct ipc__tree *tree, struct ipc__child *child)
+int ipc__child_born(struct ipc__child *child, int pid)
 {
-    const int place = keep_place();
-    if (place < 0)
-        return place;
-    struct origin origin = {
-        .place = place, .parent_fd = tree->parent.fd, .siblings = tree->first};
-    memcpy(origin.name, tree->current->name_, sizeof origin.name);
-    const pid_t pid = fork();
-    if (pid == 0)
-        be_child(tree, child, &origin);
-    const int error = errno;
-    close(place);
-    if (pid < 0)
-        return ipc__fail(-error, "cannot fork %s: %s", child->name,
-                         strerrordesc_np(error));
     child->pid = pid;
     child->fd = ipc__pidfd_open(pid);
     if (child->fd >= 0) {
@@ -208,8 +143,32 @@ static int fork_child(struct ipc__tree *tree, struct ipc__child *child)
         undo_child(pid);
         return ipc__fail(child->fd, "no file descriptor for a pidfd");
     }
-    ipc__tree_add(tree, child);
     return 0;
+}
+
+/* With the tree's lock. */
+static int fork_child(struct ipc__tree *tree, struct ipc__child *child)
+{
+    const int place = ipc__keep_place();
+    if (place < 0)
+        return place;
+    struct origin origin = {.place = place,
+                            .parent_fd = tree->parent.fd,
+                            .siblings = tree->first,
+                            .server = tree->server};
+    memcpy(origin.name, tree->current->name_, sizeof origin.name);
+    const pid_t pid = fork();
+    if (pid == 0)
+        be_child(tree, child, &origin);
+    const int error = errno;
+    close(place);
+    if (pid < 0)
+        return ipc__fail(-error, "cannot fork %s: %s", child->name,
+                         strerrordesc_np(error));
+    const int rc = ipc__child_born(child, pid);
+    if (rc == 0)
+        ipc__tree_add(tree, child);
+    return rc;
 }
 
 /* Wait until the child has set itself up.  0, or what it failed with, and
@@ -233,15 +192,20 @@ static int await_setup(struct ipc__child *child)
                      strerrordesc_np(-rc));
 }
 
-static int try_start(struct ipc__child *child)
+void ipc__child_name(struct ipc__tree *tree, struct ipc__child *child)
 {
-    struct ipc__tree *tree = ipc__tree();
     ipc_process *process = child->process;
-    ipc__private_lock(&tree->lock);
     if (process->name_[0] == '\0')
         snprintf(process->name_, sizeof process->name_, "Process-%u",
                  ++tree->named);
     memcpy(child->name, process->name_, sizeof child->name);
+}
+
+static int try_fork(struct ipc__child *child)
+{
+    struct ipc__tree *tree = ipc__tree();
+    ipc__private_lock(&tree->lock);
+    ipc__child_name(tree, child);
     /* Under the lock, so that no child of ours is forked while libc's own
      * lock for this is held. */
     int rc = ipc__tree_end_at_exit();
@@ -251,6 +215,40 @@ static int try_start(struct ipc__child *child)
     return rc;
 }
 
+/* A fork of a program with threads is a trap.  Say so, once. */
+static void warn_of_threads(struct ipc__tree *tree)
+{
+    struct stat st;
+    if (tree->warned || stat("/proc/self/task", &st) != 0 || st.st_nlink <= 3)
+        return;
+    tree->warned = true;
+    ipc__set_detail("forked with %ld threads: locks that the others held "
+                    "stay held in the child, see process.h",
+                    (long)st.st_nlink - 2);
+}
+
+static int start_by_fork(struct ipc__child *child)
+{
+    int rc = try_fork(child);
+    if (rc == 0 && needs_setup(&child->process->options_))
+        rc = await_setup(child);
+    if (rc == 0 && !__libc_single_threaded)
+        warn_of_threads(ipc__tree());
+    return rc;
+}
+
+static int start_once(struct ipc__child *child)
+{
+    switch (child->method) {
+    case IPC_START_SPAWN:
+        return ipc__start_spawn(child);
+    case IPC_START_FORKSERVER:
+        return ipc__start_by_server(child);
+    default:
+        return start_by_fork(child);
+    }
+}
+
 /* Where no more processes are allowed, one may end soon. */
 static int start_child(struct ipc__child *child)
 {
@@ -258,13 +256,11 @@ static int start_child(struct ipc__child *child)
     int64_t pause_ms = 1;
     int rc;
     ipc__flush_all();
-    while ((rc = try_start(child)) == -EAGAIN && ipc_time_left(deadline) > 0) {
+    while ((rc = start_once(child)) == -EAGAIN && ipc_time_left(deadline) > 0) {
         ipc_sleep_until(ipc_after_ms(pause_ms));
         pause_ms *= 2;
     }
-    return rc == 0 && needs_setup(&child->process->options_)
-               ? await_setup(child)
-               : rc;
+    return rc;
 }
 
 /* Nobody will be able to wait for our children. */
@@ -279,11 +275,13 @@ static bool ignores_sigchld(void)
 static int new_child(ipc_process *process, struct ipc__child **out)
 {
     void *start = NULL;
+    const uint32_t method = ipc__start_method(process->options_.start_method);
     struct ipc__child *child = calloc(1, sizeof *child);
     if (child == NULL)
         return ipc__fail(-ENOMEM, "no memory to start a process");
     int rc = ipc_shared_init();
-    if (rc == 0 && (needs_setup(&process->options_) || ignores_sigchld()))
+    if (rc == 0 && (method != IPC_START_FORK ||
+                    needs_setup(&process->options_) || ignores_sigchld()))
         rc = ipc__shared_alloc(sizeof *child->start, &start);
     if (rc != 0) {
         free(child);
@@ -292,9 +290,23 @@ static int new_child(ipc_process *process, struct ipc__child **out)
     child->start = start;
     child->process = process;
     child->daemon = process->options_.daemon;
+    child->method = method;
     child->starter = getpid();
     *out = child;
     return 0;
+}
+
+static int check_method(const ipc_process *process)
+{
+    if (process->options_.start_method > IPC_START_SPAWN)
+        return ipc__fail(-EINVAL, "start method %u is not known",
+                         process->options_.start_method);
+    return ipc__fresh_is_entered()
+               ? 0
+               : ipc__fail(-EPERM,
+                           "%s: this process was spawned and has not "
+                           "reached ipc_spawn_main() yet",
+                           process->name_);
 }
 
 int ipc_process_start(ipc_process *process)
@@ -306,17 +318,20 @@ int ipc_process_start(ipc_process *process)
         return ipc__fail(-EALREADY, "%s was started", process->name_);
     if (process->error_ != 0)
         return ipc__fail(process->error_, "the process's init had failed");
+    int rc = check_method(process);
+    if (rc != 0)
+        return rc;
     if (ipc_current_process() == NULL)
         return ipc__fail(-ENOSYS, "the kernel lacks MADV_WIPEONFORK");
 
-    int rc = new_child(process, &child);
+    rc = new_child(process, &child);
     if (rc != 0)
         return rc;
     process->child_ = child; /* before the fork: the child has it too */
     rc = start_child(child);
     if (rc != 0) {
         process->child_ = NULL;
-        (void)ipc_shared_free(child->start);
+        ipc__child_free_start(child);
         free(child);
     }
     return rc;

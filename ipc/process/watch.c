@@ -37,8 +37,9 @@
 #define KERNEL_SIGSET_BYTES 8
 
 static struct {
-    int fd; /* -1: the program has closed it */
-    int parent_pid;
+    int fd;  /* -1: the program has closed it */
+    int pid; /* 0: nobody is watched */
+    bool is_parent;
     unsigned char stack[STACK_BYTES] __attribute__((aligned(64)));
 } watch;
 
@@ -69,6 +70,18 @@ static NO_SANITIZER void drop_rights(void)
     (void)ipc__syscall2(SYS_capset, &header, none);
 }
 
+/* A parent is gone when there is another one.  Of any other process only its
+ * pidfd can tell; without that its pid, which it may share. */
+static NO_SANITIZER bool is_gone(bool ready)
+{
+    if (watch.is_parent)
+        return ipc__syscall0(SYS_getppid) != watch.pid;
+    if (ready)
+        return ipc__syscall4(SYS_pidfd_send_signal, watch.fd, 0, 0, 0) !=
+               -EBADF;
+    return watch.fd < 0 && ipc__syscall2(SYS_kill, watch.pid, 0) == -ESRCH;
+}
+
 static NO_SANITIZER int watcher(void *unused)
 {
     (void)unused;
@@ -84,7 +97,7 @@ static NO_SANITIZER int watcher(void *unused)
         else
             (void)ipc__syscall2(SYS_nanosleep, &pause, 0);
 
-        if (ipc__syscall0(SYS_getppid) != watch.parent_pid)
+        if (is_gone(rc > 0 && (item.revents & POLLIN) != 0))
             (void)ipc__syscall2(SYS_kill, ipc__syscall0(SYS_getpid), SIGKILL);
         /* Ready, and the parent lives: the number is another file's now.  Or
          * the limit on descriptors has become so low that none can be waited
@@ -97,24 +110,17 @@ static NO_SANITIZER int watcher(void *unused)
 
 void ipc__watch_forget(void)
 {
-    if (watch.parent_pid == 0)
+    if (watch.pid == 0)
         return;
     ipc__pidfd_close(watch.fd);
-    watch.parent_pid = 0;
+    watch.pid = 0;
 }
 
-int ipc__watch_parent(int parent_pid)
+static int begin(int pid, int fd, bool is_parent)
 {
-    if (getppid() == 0)
-        return ipc__fail(-EXDEV, "the daemon's parent is in another pid "
-                                 "namespace");
-    const int fd = ipc__pidfd_open(parent_pid); /* or poll, without one */
-    /* Opened first, asked then: a parent that died before left its pid to
-     * anybody. */
-    if (getppid() != parent_pid)
-        (void)kill(getpid(), SIGKILL);
     watch.fd = fd;
-    watch.parent_pid = parent_pid;
+    watch.pid = pid;
+    watch.is_parent = is_parent;
 
     uint64_t all = UINT64_MAX;
     uint64_t before = 0;
@@ -131,4 +137,22 @@ int ipc__watch_parent(int parent_pid)
         return 0;
     ipc__watch_forget();
     return ipc__fail(-error, "the daemon cannot watch its parent");
+}
+
+int ipc__watch_parent(int parent_pid)
+{
+    if (getppid() == 0)
+        return ipc__fail(-EXDEV, "the daemon's parent is in another pid "
+                                 "namespace");
+    const int fd = ipc__pidfd_open(parent_pid); /* or poll, without one */
+    /* Opened first, asked then: a parent that died before left its pid to
+     * anybody. */
+    if (getppid() != parent_pid)
+        (void)kill(getpid(), SIGKILL);
+    return begin(parent_pid, fd, true);
+}
+
+int ipc__watch_process(int pid, int pidfd)
+{
+    return begin(pid, pidfd, false);
 }

@@ -97,8 +97,13 @@ static int read_arguments(const struct test_case *cases, size_t count, int argc,
     return -1;
 }
 
+/* The library's, in programs that start processes with it. */
+extern void ipc_spawn_main(int argc, char **argv) __attribute__((weak));
+
 int test_run(const struct test_case *cases, size_t count, int argc, char **argv)
 {
+    if (ipc_spawn_main != NULL)
+        ipc_spawn_main(argc, argv);
     int stop = read_arguments(cases, count, argc, argv);
     if (stop >= 0)
         return stop;

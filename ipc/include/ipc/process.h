@@ -26,8 +26,9 @@
  *     struct counter c = {.upto = 5};
  *     ipc_process_init_ops(&c.process, &counter_ops, NULL);
  *
- * The child is a fork: it sees a copy of all memory, in which family memory
- * (shared.h) is shared.  Standard output and the other streams are flushed
+ * The child is a fork, unless another start method (below) is chosen: it sees
+ * a copy of all memory, in which family memory (shared.h) is shared.  Standard
+ * output and the other streams are flushed
  * before the fork.  A child whose target returns ends as in Python: it flushes
  * what it has printed and calls _exit(), so nothing is printed twice and no
  * exit handlers run.  A child that calls exit() runs the handlers that it has
@@ -52,10 +53,53 @@
  * program that waits for any child, or ignores SIGCHLD, may take an exit
  * status from us: see ipc_process_exitcode().
  *
- * Start the children of a program with threads early, or call little between
- * start and the end of the target: after fork() the child has one thread, and
- * locks that others held at that moment stay held in it (malloc, stdio and
- * libipc are fine).
+ * Start methods
+ *
+ *     IPC_START_FORK        a copy of this process.  The quickest from a small
+ *                           one; from one with much memory it takes long (18 ms
+ *                           for 1 GiB).
+ *     IPC_START_FORKSERVER  a fork of a template: a fresh image of the program
+ *                           that has no threads and little memory.  Nearly as
+ *                           quick as fork, whatever the size of this process.
+ *     IPC_START_SPAWN       a fresh image of the program for each child.
+ *
+ * A fork of a program with threads has one thread, and locks that others held
+ * at that moment stay held in it (malloc, stdio and libipc are fine).  So start
+ * its children before its threads, or call little in them, or choose another
+ * method.  The first start() of that kind in a process says so: its result is
+ * 0, and ipc_error_detail() has a line about it.
+ *
+ * The other two know nothing of this process's memory but the family's.  What
+ * they need is said at two places:
+ *
+ *     static int hello(void *arg) { ... }
+ *     IPC_ENTRY(hello);                      // may run in a fresh image
+ *
+ *     int main(int argc, char **argv)
+ *     {
+ *         ipc_spawn_main(argc, argv);        // first
+ *         const ipc_process_options options = {
+ *             .size = sizeof options,
+ *             .arg_bytes = 6,                // the argument travels as bytes
+ *             .start_method = IPC_START_SPAWN,
+ *         };
+ *         ipc_process_init(&p, hello, "world", &options);
+ *
+ * There the argument is NULL, or bytes (arg_bytes), or a pointer into family
+ * memory, which lies at the same address in every member of the family.  The
+ * "subclass" form is for fork only.  The child has descriptors 0, 1 and 2, and
+ * those in fds, under the same numbers and with the same close-on-exec flags;
+ * none other.  ipc_current_process() is an object of its own with the same
+ * name.  Everything else here holds for it too: a daemon watches the process
+ * that called start(), and that process is its ipc_parent_process(), although
+ * the kernel's parent of a forkserver child is the template.
+ *
+ * A fresh image is the same file that this process runs, also when it was
+ * replaced or deleted since, with this process's arguments, environment, folder
+ * and signal dispositions (handlers become the default).  Children of a
+ * template begin with what it began with, limits and nice value included; but
+ * with the descriptors 0, 1 and 2 of now.  /proc must be mounted.  This is not
+ * for set-user-ID programs, nor for those that an interpreter runs.
  *
  * Threads: any; one ipc_process may be joined by several at once.
  * Processes: a handle belongs to the process that started it; in its children
@@ -70,6 +114,13 @@
 IPC_BEGIN_DECLS
 
 typedef struct ipc_process ipc_process;
+
+enum ipc_start_method {
+    IPC_START_DEFAULT = 0, /* what ipc_set_start_method() has chosen */
+    IPC_START_FORK = 1,
+    IPC_START_FORKSERVER = 2,
+    IPC_START_SPAWN = 3
+};
 
 /* What a "subclass" provides.  All run in the child. */
 typedef struct ipc_process_ops {
@@ -112,12 +163,22 @@ typedef struct ipc_process_options {
 
     const ipc_process_rlimit *rlimits;
     uint32_t rlimit_count;
+
+    uint32_t start_method; /* enum ipc_start_method */
+
+    /* With spawn and forkserver: descriptors that the child has, beside 0, 1
+     * and 2.  At most IPC_PROCESS_FDS_MAX. */
+    const int *fds;
+    uint32_t fd_count;
 } ipc_process_options;
 
 #define IPC_PROCESS_OPTIONS_INIT                                               \
     {                                                                          \
-        sizeof(ipc_process_options), false, NULL, 0, NULL, 0, 0, NULL, 0       \
+        sizeof(ipc_process_options), false, NULL, 0, NULL, 0, 0, NULL, 0,      \
+            IPC_START_DEFAULT, NULL, 0                                         \
     }
+
+#define IPC_PROCESS_FDS_MAX 128
 
 /* The fields are shown so that it can be embedded; use the functions.  It has
  * to stay where it is while the program uses it, but need not outlive that: a
@@ -133,7 +194,7 @@ struct ipc_process {
     int32_t error_;            /* what init failed with */
     uint32_t state_;           /* 0: not init'ed */
     struct ipc__child *child_; /* once started: what the library knows */
-    uint64_t reserved_[4];
+    uint64_t reserved_[2];
 };
 
 /* ---- before it runs ---- */
@@ -168,7 +229,19 @@ IPC_API int ipc_process_set_daemon(ipc_process *process, bool daemon)
  * Errors: -EALREADY it was started; what init failed with; -EAGAIN no more
  * processes allowed, tried for 100 ms; -ENOMEM; -EMFILE, -ENFILE; -EINVAL a
  * CPU that does not exist; -EPERM or -EACCES nice or limits not allowed;
- * -EXDEV the child would be in another pid namespace. */
+ * -EXDEV the child would be in another pid namespace.
+ *
+ * With spawn and forkserver it returns when the child is about to call the
+ * target.  Errors, beside those: -EINVAL the target is not registered, the
+ * argument is of another kind than the three above, main() has not called
+ * ipc_spawn_main(), no such start method; -ENOTSUP the "subclass" form; -EBADF
+ * one of fds is not open, or the program has closed the library's descriptor of
+ * family memory; -EBUSY the template has one of fds open for something else;
+ * -ETIMEDOUT the fresh image did not call ipc_spawn_main() within 10 s, and was
+ * killed; -EPIPE it ended before that, or the template died twice; -EFBIG more
+ * bytes than RLIMIT_FSIZE permits; -EPERM a set-user-ID program, or this
+ * process was spawned itself and has not called ipc_spawn_main() yet; what
+ * execve(2) gives. */
 IPC_API IPC_MUST_USE int ipc_process_start(ipc_process *process) IPC_NONNULL(1);
 
 /* ---- while it runs ---- */
@@ -224,10 +297,99 @@ IPC_API int ipc_process_fd(const ipc_process *process) IPC_NONNULL(1);
  * of its parent. */
 IPC_API int ipc_process_close(ipc_process *process) IPC_NONNULL(1);
 
+/* ---- start methods ---- */
+
+/* The method of processes that do not name one, in this process and in those
+ * that it starts from now on.  IPC_START_DEFAULT: fork, as at the beginning.
+ *
+ * Errors: -EINVAL no such method. */
+IPC_API int ipc_set_start_method(int method);
+
+/* The method in force: never IPC_START_DEFAULT. */
+IPC_API int ipc_get_start_method(void);
+
+/* What main() calls first.  Returns at once in a process that somebody else
+ * has started.  In a fresh image that ipc_process_start() has made it runs
+ * the target and ends the process: as ever, by _exit() when all is flushed
+ * and joined. */
+IPC_API void ipc_spawn_main(int argc, char **argv);
+
+/* At file scope, IPC_ENTRY(hello): this function, of any type, may be the
+ * target of a fresh image.  Static functions are fine, and so are several of
+ * one name.  A shared library that does this must not be unloaded, and one that
+ * is loaded by dlopen() must be so in the fresh image too, before main(). */
+#define IPC_ENTRY(function)                                                    \
+    __attribute__((constructor)) static void ipc_entry_add_##function(void)    \
+    {                                                                          \
+        static ipc_entry entry;                                                \
+        ipc_entry_add(&entry, #function, IPC_ENTRY_FUNCTION(function));        \
+    }                                                                          \
+    struct ipc_entry_end_
+
+#ifdef __cplusplus
+#    define IPC_ENTRY_FUNCTION(function) reinterpret_cast<void (*)()>(function)
+#else
+#    define IPC_ENTRY_FUNCTION(function) (void (*)(void))(function)
+#endif
+
+/* A registered function.  For IPC_ENTRY(). */
+typedef struct ipc_entry {
+    struct ipc_entry *next_;
+    const char *name_;
+    void (*function_)(void);
+    uint32_t index_;
+    uint32_t hash_;
+} ipc_entry;
+
+IPC_API void ipc_entry_add(ipc_entry *entry, const char *name,
+                           void (*function)(void)) IPC_NONNULL(1, 2, 3);
+
+/* The template of forkserver children. */
+typedef struct ipc_forkserver_options {
+    uint32_t size; /* of this structure: IPC_FORKSERVER_OPTIONS_INIT */
+
+    /* Descriptors that it has, and its children too. */
+    uint32_t fd_count;
+    const int *fds;
+
+    /* Called once in it, with preload_arg: loads what all its children will
+     * need.  Registered by IPC_ENTRY().  It must leave no thread behind; what
+     * it opens its children have too.  A result other than 0 ends it.  May be
+     * NULL. */
+    int (*preload)(void *arg);
+    void *preload_arg; /* NULL, or in family memory */
+} ipc_forkserver_options;
+
+#define IPC_FORKSERVER_OPTIONS_INIT                                            \
+    {                                                                          \
+        sizeof(ipc_forkserver_options), 0, NULL, NULL, NULL                    \
+    }
+
+/* Start the template now, and return when its preload is done.  The first
+ * forkserver child starts one otherwise, without a preload.
+ *
+ * It belongs to this process and dies with it; children of this process start
+ * their own.  When it was killed the next start() makes another one in the same
+ * way, so the preload may run again; the children that it had go on, but for
+ * the status of those that then are killed (ipc_process_exitcode(): -ECHILD
+ * before Linux 6.15).  While it is stopped, start() waits.  It ignores SIGINT;
+ * its children do not.
+ *
+ * Errors: -EALREADY there is one; what preload gave, or -EINVAL if that was
+ * positive; as ipc_process_start() with spawn. */
+IPC_API int ipc_forkserver_start(const ipc_forkserver_options *options);
+
+/* End it.  With children that run, or were not closed, it stays until that is
+ * over, but takes no more orders.  0 also when there is none. */
+IPC_API int ipc_forkserver_stop(void);
+
+/* Its pid, or 0. */
+IPC_API int ipc_forkserver_pid(void);
+
 /* ---- this process and its relatives ---- */
 
 /* The object of the calling process: the one that it was started with, as it
- * was copied by the fork, or one named "MainProcess". */
+ * was copied by the fork, or one of the library's. */
 IPC_API ipc_process *ipc_current_process(void);
 
 /* The object of the process that started this one, for name, pid, is_alive,
@@ -239,7 +401,8 @@ IPC_API ipc_process *ipc_parent_process(void);
  * there are.  Children that have ended are joined by the way. */
 IPC_API size_t ipc_active_children(ipc_process **out, size_t capacity);
 
-/* As getpid(2) and getppid(2). */
+/* As getpid(2) and getppid(2); the parent of a forkserver child is who started
+ * it, while that lives. */
 IPC_API int ipc_getpid(void);
 IPC_API int ipc_getppid(void);
 

@@ -15,7 +15,8 @@
  * they are handed out: a full machine is an error here, never a SIGBUS later.
  *
  * Threads: any.  Processes: any member of the family.
- * Fork: the child is a member.  A program that was exec'ed is not.
+ * Fork: the child is a member.  A program that was exec'ed is not, unless it was
+ * started by spawn or forkserver (process.h).
  * Signals: not for signal handlers.
  * Crash: the memory and its allocator are robust: any member may die at any
  * instruction.  What a dead member had allocated and told nobody about, or was
