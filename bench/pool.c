@@ -48,6 +48,7 @@ static const struct pool_shape shapes[] = {
 };
 
 static const struct pool_peer *const tables[] = {
+    pool_peers_libipc,
     pool_peers_system,
 #ifdef IPC_BENCH_BOOST
     pool_peers_boost,

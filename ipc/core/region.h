@@ -66,7 +66,8 @@ struct ipc__region {
     struct ipc__region_facts facts;
     uint64_t births; /* counts identities given out; any thread adds */
     uint32_t opens;  /* handles not closed: segments only; any process adds */
-    uint32_t reserved[109];
+    uint32_t bell;   /* of the family's futures: see pool/future.h */
+    uint32_t reserved[108];
     struct ipc__slot slots[IPC__REGION_SLOTS];
 };
 

@@ -236,3 +236,8 @@ int ipc_timer_fd(ipc_timer *timer)
 {
     return fd_of(IPC_WAIT_FOR_TIMER, timer);
 }
+
+int ipc_future_fd(ipc_future *future)
+{
+    return fd_of(IPC_WAIT_FOR_FUTURE, future);
+}

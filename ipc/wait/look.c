@@ -13,7 +13,7 @@
  * a put wakes one and takes the mark away.  It is set again, and if there is a
  * message one more is woken.  Room: the same.  (A store leaves the mark while
  * somebody sleeps.  There, who ends his wait for a message wakes one too: to
- * watch the leases) event, thread, timer   wake all
+ * watch the leases) event, thread, timer, future   wake all
  *
  * Handed on is what came with a change of the word, and what was found ready:
  * a message that comes back wakes somebody and changes nothing.  Nothing else
@@ -227,6 +227,13 @@ static int look_event(struct ipc__look *look, ipc_wait_item *item)
     }
 }
 
+/* ---- futures ---- */
+
+static int look_future(struct ipc__look *look, ipc_wait_item *item)
+{
+    return ipc__future_look_for(item->object, look);
+}
+
 /* ---- queues ---- */
 
 static bool is_for_room(const ipc_wait_item *item)
@@ -304,6 +311,7 @@ static const struct kind kinds[] = {
     [IPC_WAIT_FOR_EVENT - IPC__WAIT_FIRST] = {look_event, NULL, true},
     [IPC_WAIT_FOR_THREAD - IPC__WAIT_FIRST] = {look_thread, NULL, false},
     [IPC_WAIT_FOR_TIMER - IPC__WAIT_FIRST] = {look_timer, NULL, false},
+    [IPC_WAIT_FOR_FUTURE - IPC__WAIT_FIRST] = {look_future, NULL, true},
     [IPC_WAIT_FOR_PROCESS - IPC__WAIT_FIRST] = {look_process, NULL, false},
 };
 

@@ -64,6 +64,7 @@ int ipc__queue_look(ipc_queue *queue, struct ipc__look *look);
 int ipc__tracked_look(ipc_semaphore *semaphore, struct ipc__look *look);
 int ipc__thread_look(const ipc_thread *thread, struct ipc__look *look);
 int ipc__timer_look(const ipc_timer *timer, struct ipc__look *look);
+int ipc__future_look_for(ipc_future *future, struct ipc__look *look);
 
 /* The queue's own descriptor, if it is of a kind that has one; or -1. */
 int ipc__queue_descriptor(const ipc_queue *queue);

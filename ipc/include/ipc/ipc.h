@@ -13,10 +13,13 @@
 #include <ipc/error.h>
 #include <ipc/event.h>
 #include <ipc/file_lock.h>
+#include <ipc/future.h>
 #include <ipc/local.h>
 #include <ipc/lock.h>
 #include <ipc/once.h>
+#include <ipc/pool.h>
 #include <ipc/process.h>
+#include <ipc/progress.h>
 #include <ipc/queue.h>
 #include <ipc/rlock.h>
 #include <ipc/rwlock.h>

@@ -28,6 +28,10 @@ typedef int64_t ipc_deadline;
 #define IPC_TIME_NOW     ((ipc_deadline)0)         /* try once */
 #define IPC_TIME_FOREVER ((ipc_deadline)INT64_MAX) /* never */
 
+/* Durations, where nanoseconds are asked for: .task_ns = IPC_MS(200). */
+#define IPC_MS(n) ((int64_t)(n)*1000000)
+#define IPC_S(n)  ((int64_t)(n)*1000000000)
+
 /* Now, in nanoseconds on the monotonic clock (CLOCK_MONOTONIC). */
 IPC_API ipc_deadline ipc_now(void);
 

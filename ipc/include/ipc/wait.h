@@ -51,6 +51,7 @@
 #include <ipc/api.h>
 #include <ipc/connection.h>
 #include <ipc/event.h>
+#include <ipc/future.h>
 #include <ipc/lock.h>
 #include <ipc/process.h>
 #include <ipc/queue.h>
@@ -84,6 +85,7 @@ enum {
     IPC_WAIT_FOR_EVENT,
     IPC_WAIT_FOR_THREAD,
     IPC_WAIT_FOR_TIMER,
+    IPC_WAIT_FOR_FUTURE,
     IPC_WAIT_FOR_CONNECTION,
     IPC_WAIT_FOR_PROCESS,
     IPC_WAIT_FOR_FD
@@ -127,6 +129,11 @@ enum {
 /* It has run, or was cancelled (a repeating one: was cancelled). */
 #define IPC_WAIT_TIMER(timer)                                                  \
     IPC__WAIT_ITEM(IPC_WAIT_FOR_TIMER, ipc_timer, timer, 0)
+
+/* It is done.  A worker that waits for a task of its pool which nobody has
+ * begun runs it. */
+#define IPC_WAIT_FUTURE(future)                                                \
+    IPC__WAIT_ITEM(IPC_WAIT_FOR_FUTURE, ipc_future, future, 0)
 
 /* There is something to receive, or the other end is gone. */
 #define IPC_WAIT_CONNECTION(connection)                                        \
@@ -192,6 +199,7 @@ IPC_API IPC_MUST_USE int ipc_semaphore_fd(ipc_semaphore *semaphore)
 IPC_API IPC_MUST_USE int ipc_event_fd(ipc_event *event) IPC_NONNULL(1);
 IPC_API IPC_MUST_USE int ipc_thread_fd(ipc_thread *thread) IPC_NONNULL(1);
 IPC_API IPC_MUST_USE int ipc_timer_fd(ipc_timer *timer) IPC_NONNULL(1);
+IPC_API IPC_MUST_USE int ipc_future_fd(ipc_future *future) IPC_NONNULL(1);
 
 /* Close one of these.  -EINVAL: fd is none of them. */
 IPC_API int ipc_fd_close(int fd);

@@ -1,0 +1,92 @@
+/* What the process that made a pool knows about it alone: its workers'
+ * handles, and its supervisor. */
+#ifndef IPC_POOL_MAKER_H
+#define IPC_POOL_MAKER_H
+
+#include <signal.h>
+
+#include <ipc/process.h>
+#include <ipc/thread.h>
+
+#include "pool/layout.h"
+
+/* What is asked of the supervisor; more is stronger. */
+enum ipc__pool_request {
+    IPC__ASK_NOTHING = 0,
+    IPC__ASK_CLOSE = 1,  /* run what there is */
+    IPC__ASK_CANCEL = 2, /* and cancel what is pending */
+    IPC__ASK_TERMINATE = 3,
+    IPC__ASK_KILL = 4
+};
+
+/* What a worker is started with. */
+struct ipc__worker_start {
+    struct ipc_pool *pool;
+    uint32_t worker;
+    sigset_t mask; /* of its maker: the supervisor has all blocked */
+};
+
+/* A worker's handle. */
+struct ipc__hand {
+    union {
+        ipc_process process;
+        ipc_thread thread;
+    };
+    struct ipc__worker_start start;
+    bool started;
+    bool is_dead;      /* but perhaps not joined */
+    bool was_signaled; /* by us: its death is none of its own */
+    bool for_deadline;
+    ipc_deadline kill_at;  /* SIGKILL; 0: not */
+    uint64_t tasks_before; /* that it had run: has it got anywhere? */
+};
+
+#define IPC__DEATHS 128
+
+struct ipc__maker {
+    struct ipc_pool *pool;
+    struct ipc__maker *next; /* of this process */
+    ipc_thread supervisor;
+    bool has_supervisor;
+    sigset_t mask;
+    uint32_t request; /* enum ipc__pool_request; anybody raises it */
+
+    /* The supervisor's own, from when it is started: */
+    struct ipc__hand *hands; /* workers_max */
+    uint32_t done_request;
+    uint32_t seen_interrupts;
+    ipc_deadline spawn_at; /* not before, after deaths */
+    int64_t delay_ns;
+    ipc_deadline deaths[IPC__DEATHS]; /* the last ones, in a ring */
+    uint32_t death_count;
+    ipc_deadline clients_at; /* when to look at those who submit */
+    uint64_t oom_kills;      /* of the machine when the pool began */
+    int *cpus;
+    ipc_process_rlimit *rlimits;
+    ipc_pool_options options;
+};
+
+/* Start worker number i.  0 or a negative errno.  (crew.c) */
+int ipc__crew_start(struct ipc__maker *maker, uint32_t i);
+
+/* Has it ended?  Then it is joined. */
+bool ipc__crew_join(struct ipc__maker *maker, uint32_t i, ipc_deadline until);
+
+/* Send it a signal, if it is a process. */
+void ipc__crew_signal(struct ipc__maker *maker, uint32_t i, int sig);
+
+/* How it ended, into a record that it was running. */
+void ipc__crew_describe(const struct ipc__maker *maker, uint32_t i,
+                        struct ipc_future *future);
+
+/* Kills for want of memory that the machine has counted. */
+uint64_t ipc__oom_kills(void);
+
+/* The supervisor's life; its argument is the maker.  (supervisor.c) */
+int ipc__supervise(void *maker);
+
+/* Ask it for something. */
+void ipc__supervisor_ask(struct ipc__maker *maker,
+                         enum ipc__pool_request request);
+
+#endif

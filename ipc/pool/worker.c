@@ -1,0 +1,428 @@
+/* Worker: takes tasks, runs them, and sleeps when there are none.
+ *
+ * State, Invariants and Order are those of table.c.
+ *
+ * Death, while it
+ *   has claims        the supervisor puts in line again what is pending of them;
+ *   runs a task       the record says RUNNING and whose: the supervisor ends it,
+ *                     or makes it PENDING again;
+ *   has completed it  the record is final.  Who waits for the bell, and an
+ *                     abandoned record, are seen to by the supervisor;
+ *   sleeps            nothing is lost but perhaps a wake-up: the supervisor
+ *                     repeats it. */
+#include "pool/worker.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/atomic.h"
+#include "base/bits.h"
+#include "core/error.h"
+#include "core/peers.h"
+#include "core/waiting.h"
+#include "pool/future.h"
+#include "pool/job.h"
+#include "pool/part.h"
+#include "pool/table.h"
+#include "process/entry.h"
+
+__thread struct ipc_task *ipc__task;
+
+/* ---- functions ---- */
+
+/* Where workers are fresh images of the program, functions have a number and
+ * not an address. */
+ipc__any_function ipc__pool_function(uint64_t fn)
+{
+    if ((fn & IPC__ENTRY) == 0)
+        return (ipc__any_function)(uintptr_t)fn;
+    const struct ipc__entry_id id = {
+        .index = (uint32_t)((fn & ~IPC__ENTRY) >> 32), .hash = (uint32_t)fn};
+    return ipc__entry_at(id);
+}
+
+int ipc__pool_name_function(const struct ipc_pool *pool, ipc__any_function fn,
+                            uint64_t *out)
+{
+    *out = (uint64_t)(uintptr_t)fn;
+    if (pool->start_method == IPC_START_FORK || fn == NULL)
+        return 0;
+    struct ipc__entry_id id;
+    const int rc = ipc__entry_of(fn, &id);
+    if (rc == 0)
+        *out = IPC__ENTRY | (uint64_t)id.index << 32 | id.hash;
+    return rc;
+}
+
+void ipc__pool_ring(struct ipc_pool *pool)
+{
+    add_release(&pool->bell, 1);
+    ipc__futex_wake(&pool->bell, 1);
+}
+
+/* ---- one task ---- */
+
+/* To some milliseconds, for a quarter of the price. */
+static int64_t coarse_now(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static int64_t time_allowed(const struct ipc_pool *pool,
+                            const struct ipc_future *future)
+{
+    int64_t ns = 0;
+    if ((future->shape & IPC__TIMED) != 0)
+        ns = future->task_ns;
+    return ns == 0 ? pool->task_ns : ns;
+}
+
+/* The supervisor may sleep beyond it. */
+static void note_due(struct ipc_pool *pool, struct ipc__worker *w, int64_t due)
+{
+    store_relaxed(&w->due, due);
+    full_barrier();
+    if (due != 0 && due < load_relaxed(&pool->looks_at))
+        ipc__pool_ring(pool);
+}
+
+static void note_begin(struct ipc_pool *pool, struct ipc__worker *w,
+                       const struct ipc_future *future)
+{
+    const int64_t ns = time_allowed(pool, future);
+    store_relaxed(&w->since, coarse_now());
+    store_relaxed(&w->running, ipc__table_index(future) + 1);
+    if (unlikely(ns > 0))
+        note_due(pool, w, ipc_after_ns(ns));
+}
+
+void ipc__worker_item(struct ipc_task *task, size_t index)
+{
+    struct ipc_pool *pool = task->pool;
+    struct ipc__worker *w = &pool->workers[task->worker];
+    const int64_t ns = time_allowed(pool, task->future);
+    task->index = index;
+    store_relaxed(&w->since, coarse_now());
+    if (ns > 0)
+        note_due(pool, w, ipc_after_ns(ns));
+}
+
+static int call(struct ipc_task *task)
+{
+    struct ipc_future *future = task->future;
+    if ((future->shape & IPC__JOB) != 0)
+        return ipc__job_run(task);
+    ipc_task_function *fn = (ipc_task_function *)ipc__pool_function(future->fn);
+    if (unlikely(fn == NULL))
+        return ipc_task_fail(task, -EINVAL, "no such function");
+    if (future->result_bytes != 0) {
+        const int rc = ipc__future_make_room(future, future->result_bytes);
+        if (unlikely(rc != 0))
+            return ipc_task_fail(task, rc, "no memory for the result");
+    }
+    return fn(ipc__future_arg(future), ipc__future_data(future), task);
+}
+
+static bool was_terminated(const struct ipc_future *future)
+{
+    return (load_relaxed(&future->state) & IPC__TERMINATE) != 0;
+}
+
+/* A task in a thread has been asked to end, and did; or it has failed. */
+static void blame(const struct ipc_task *task, const struct ipc__worker *w,
+                  int status)
+{
+    struct ipc_future *future = task->future;
+    const bool is_due = w->due != 0 && ipc_time_left(w->due) <= 0;
+    char text[64];
+    future->pid = w->pid;
+    if (status == -ECANCELED && was_terminated(future)) {
+        if (is_due)
+            ipc__future_blame(future, IPC_EXCEPTION_DEADLINE, -ETIME,
+                              "its time was up");
+        else
+            ipc__future_blame(future, IPC_EXCEPTION_CANCELLED, -ECANCELED,
+                              "terminated while it ran");
+    } else if (status > 0) {
+        snprintf(text, sizeof text, "returned %d, which is no status", status);
+        ipc__future_blame(future, IPC_EXCEPTION_FAILED, -EINVAL, text);
+    } else if (!task->has_message || status != future->status) {
+        ipc__future_blame(future, IPC_EXCEPTION_FAILED, status, NULL);
+    }
+}
+
+/* Of a task inside another one, that one goes on, and its time. */
+static void note_end(const struct ipc_task *task, struct ipc__worker *w,
+                     int64_t due)
+{
+    const struct ipc_task *outer = task->outer;
+    store_relaxed(&w->running,
+                  outer != NULL ? ipc__table_index(outer->future) + 1 : 0);
+    if (unlikely(load_relaxed(&w->due) != due))
+        note_due(task->pool, w, due);
+}
+
+void ipc__worker_run_one(struct ipc_pool *pool, uint32_t worker,
+                         struct ipc_future *future)
+{
+    struct ipc__worker *w = &pool->workers[worker];
+    struct ipc_task task = {
+        .future = future, .pool = pool, .worker = worker, .outer = ipc__task};
+    const int64_t due = load_relaxed(&w->due); /* of the outer one */
+    note_begin(pool, w, future);
+    ipc__task = &task;
+    const int status = call(&task);
+    ipc__task = task.outer;
+    if (unlikely(status != 0))
+        blame(&task, w, status);
+    note_end(&task, w, due);
+    uint64_t *count = status == 0 ? &w->done : &w->failed;
+    store_relaxed(count, *count + 1);
+
+    const uint32_t word =
+        ipc__future_complete(future, status == 0 ? IPC__DONE : IPC__FAILED);
+    if (likely((word & (IPC__TERMINATE | IPC__ABANDONED)) == 0))
+        return;
+    /* A signal for it may be on its way: it must not hit another task. */
+    if ((word & IPC__TERMINATE) != 0 && pool->kind == IPC_POOL_PROCESSES)
+        store_relaxed(&w->leave, 1);
+    if ((word & IPC__ABANDONED) != 0)
+        (void)ipc__table_free(future);
+}
+
+bool ipc__worker_help(struct ipc_future *future)
+{
+    const struct ipc_task *task = ipc__task;
+    if (likely(task == NULL) || future->pool != task->pool ||
+        !ipc__table_claim(future, task->worker))
+        return false;
+    ipc__worker_run_one(task->pool, task->worker, future);
+    return true;
+}
+
+/* ---- finding one ---- */
+
+static struct ipc_future *claimed(struct ipc_pool *pool, uint32_t worker,
+                                  uint32_t claim)
+{
+    if (claim == 0 || claim > load_relaxed(&pool->made))
+        return NULL;
+    struct ipc_future *future = &pool->records[claim - 1];
+    return ipc__table_claim(future, worker) ? future : NULL;
+}
+
+struct stroll {
+    struct ipc_pool *pool;
+    struct ipc__worker *w;
+    uint32_t worker;
+    uint32_t next; /* of its claims */
+    uint32_t tasks;
+};
+
+static struct ipc_future *next_own(struct stroll *s)
+{
+    while (s->next < IPC__CLAIMS) {
+        const uint32_t claim = load_relaxed(&s->w->claims[s->next]);
+        if (claim == 0)
+            break;
+        s->next++;
+        struct ipc_future *future = claimed(s->pool, s->worker, claim);
+        if (likely(future != NULL))
+            return future;
+    }
+    s->next = IPC__CLAIMS;
+    return NULL;
+}
+
+/* Others may have claimed more than they come to: from the end of theirs. */
+static struct ipc_future *steal(const struct stroll *s)
+{
+    const uint32_t workers = load_relaxed(&s->pool->workers_used);
+    for (uint32_t n = 1; n < workers; n++) {
+        const struct ipc__worker *other =
+            &s->pool->workers[(s->worker + n) % workers];
+        if (load_relaxed(&other->phase) == IPC__WORKER_NONE)
+            continue;
+        for (uint32_t i = IPC__CLAIMS; i-- > 0;) {
+            struct ipc_future *future =
+                claimed(s->pool, s->worker, load_relaxed(&other->claims[i]));
+            if (future != NULL)
+                return future;
+        }
+    }
+    return NULL;
+}
+
+/* 0 and a task, -EAGAIN; -EPIPE there will be none. */
+static int find_task(struct stroll *s, struct ipc_future **out)
+{
+    while ((*out = next_own(s)) == NULL) {
+        const int rc = ipc__table_take(s->pool, s->worker);
+        if (rc < 0) {
+            *out = steal(s);
+            return *out != NULL ? 0 : rc;
+        }
+        s->next = 0;
+    }
+    return 0;
+}
+
+static bool may_leave(const struct stroll *s)
+{
+    return load_relaxed(&s->w->leave) != 0 ||
+           (s->pool->max_tasks != 0 && s->tasks >= s->pool->max_tasks);
+}
+
+static void work(struct stroll *s)
+{
+    const int64_t idle_ns = s->pool->idle_ns;
+    ipc_deadline idle_until = IPC_TIME_FOREVER;
+    while (!may_leave(s)) {
+        struct ipc_future *future;
+        int rc = find_task(s, &future);
+        if (rc == 0) {
+            ipc__worker_run_one(s->pool, s->worker, future);
+            s->tasks++;
+            idle_until = IPC_TIME_FOREVER;
+            continue;
+        }
+        if (rc != -EAGAIN)
+            return;
+        if (idle_ns != 0 && idle_until == IPC_TIME_FOREVER)
+            idle_until = ipc_after_ns(idle_ns);
+        rc = ipc__table_sleep(s->pool, s->worker, idle_until);
+        if (rc == -ETIMEDOUT && ipc__table_may_shrink(s->pool, s->worker))
+            return;
+        if (rc == -ETIMEDOUT)
+            idle_until = IPC_TIME_FOREVER;
+        else if (rc != 0)
+            return;
+    }
+}
+
+/* ---- its life ---- */
+
+static int begin(struct ipc_pool *pool, uint32_t worker)
+{
+    struct ipc__worker *w = &pool->workers[worker];
+    const int rc = ipc__self_register(pool);
+    if (rc != 0)
+        return rc;
+    store_relaxed(&w->pid, getpid());
+    store_release(&w->id, ipc__self.id);
+    store_release(&w->phase, IPC__WORKER_AWAKE);
+    ipc__pool_ring(pool); /* so that it watches us */
+    if (pool->initializer == 0)
+        return 0;
+    int (*initializer)(void *) =
+        (int (*)(void *))ipc__pool_function(pool->initializer);
+    return initializer != NULL ? initializer(pool->initializer_arg) : -EINVAL;
+}
+
+static void finish(struct ipc_pool *pool)
+{
+    void (*finalizer)(void *) =
+        (void (*)(void *))ipc__pool_function(pool->finalizer);
+    if (finalizer != NULL)
+        finalizer(pool->initializer_arg);
+}
+
+int ipc__worker_run(struct ipc_pool *pool, uint32_t worker)
+{
+    struct stroll s = {.pool = pool,
+                       .w = &pool->workers[worker],
+                       .worker = worker,
+                       .next = IPC__CLAIMS};
+    if (begin(pool, worker) != 0) {
+        store_release(&s.w->phase, IPC__WORKER_FAILED);
+        ipc__pool_ring(pool);
+        return 1;
+    }
+    work(&s);
+    ipc__table_look_away(pool, worker);
+    finish(pool);
+    ipc__table_leave(pool, worker);
+    ipc__pool_ring(pool);
+    return 0;
+}
+
+/* ---- what a task asks ---- */
+
+size_t ipc_task_arg_bytes(const ipc_task *task)
+{
+    return task->is_item ? ipc__job_arg_bytes(task) : task->future->arg_bytes;
+}
+
+size_t ipc_task_result_bytes(const ipc_task *task)
+{
+    return task->is_item ? ipc__job_result_bytes(task)
+                         : task->future->result_bytes;
+}
+
+int ipc_task_reserve(ipc_task *task, size_t bytes, void **out)
+{
+    if ((task->future->shape & IPC__JOB) != 0)
+        return ipc__fail(-ENOTSUP, "the results of a map have one size");
+    const int rc = ipc__future_make_room(task->future, bytes);
+    *out = rc == 0 ? ipc__future_data(task->future) : NULL;
+    return rc;
+}
+
+int ipc_task_return(ipc_task *task, const void *data, size_t bytes)
+{
+    void *room;
+    const int rc = ipc_task_reserve(task, bytes, &room);
+    if (rc == 0 && bytes != 0)
+        memcpy(room, data, bytes);
+    return rc;
+}
+
+int ipc_task_fail(ipc_task *task, int status, const char *format, ...)
+{
+    char text[sizeof((ipc_exception *)0)->message];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    if (status >= 0)
+        status = -EINVAL;
+    if ((task->future->shape & IPC__JOB) == 0)
+        ipc__future_blame(task->future, IPC_EXCEPTION_FAILED, status, text);
+    else
+        ipc__job_say(task, text);
+    task->has_message = true;
+    return status;
+}
+
+bool ipc_task_is_cancelled(const ipc_task *task)
+{
+    return was_terminated(task->future);
+}
+
+uint32_t ipc_task_attempt(const ipc_task *task)
+{
+    return task->is_item ? ipc__job_attempt(task)
+                         : (uint32_t)task->future->attempts + 1;
+}
+
+size_t ipc_task_index(const ipc_task *task)
+{
+    return task->index;
+}
+
+ipc_pool *ipc_task_pool(const ipc_task *task)
+{
+    return task->pool;
+}
+
+uint32_t ipc_task_worker(const ipc_task *task)
+{
+    return task->worker;
+}
