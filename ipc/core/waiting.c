@@ -80,7 +80,8 @@ bool ipc__sleep_many(struct ipc__pace *pace, const struct ipc__futex *words,
  * while one looks for long. */
 #define SPIN_MIN       12
 #define EXPLORE        32 /* spins in vain until the next long one */
-#define LOOKS_PER_READ 2  /* pauses between two looks at a line in use */
+#define YIELDS         4
+#define LOOKS_PER_READ 2 /* pauses between two looks at a line in use */
 
 __thread uint32_t ipc__spin_limit;
 static __thread uint32_t in_vain = EXPLORE; /* the first time, ask */
@@ -128,5 +129,15 @@ bool ipc__spin(const uint32_t *word, uint32_t value)
         ipc__spin_limit = SPIN_MIN; /* the long one was in vain too */
     else if (limit > SPIN_MIN)
         ipc__spin_limit = limit - (limit + 3) / 4;
+    return false;
+}
+
+bool ipc__yield(const uint32_t *word, uint32_t value)
+{
+    for (int i = 0; i < YIELDS; i++) {
+        (void)sched_yield();
+        if (glance(word) != value)
+            return true;
+    }
     return false;
 }

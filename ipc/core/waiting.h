@@ -39,6 +39,11 @@ bool ipc__sleep_many(struct ipc__pace *pace, const struct ipc__futex *words,
  * as that has been worth it lately for this thread.  True: it has changed. */
 bool ipc__spin(const uint32_t *word, uint32_t value);
 
+/* After a spin in vain, before a sleep: let others run on this CPU a few times,
+ * as long as *word == value.  True: it has changed.  Whoever is to change it may
+ * be waiting for this very CPU, and a sleep would cost both of us a wake-up. */
+bool ipc__yield(const uint32_t *word, uint32_t value);
+
 /* Looks that a spin may take at most: ten to twenty microseconds. */
 #define IPC__SPIN_MAX 300
 

@@ -19,7 +19,7 @@
 static int worker_process(void *arg)
 {
     const struct ipc__worker_start *start = arg;
-    (void)sigprocmask(SIG_SETMASK, &start->mask, NULL);
+    (void)pthread_sigmask(SIG_SETMASK, &start->mask, NULL);
     if ((start->pool->flags & IPC_POOL_KEEP_INTERRUPT) == 0)
         (void)signal(SIGINT, SIG_IGN);
     return ipc__worker_run(start->pool, start->worker);
@@ -114,6 +114,16 @@ bool ipc__crew_join(struct ipc__maker *maker, uint32_t i, ipc_deadline until)
                        ? ipc_thread_join_until(&hand->thread, until)
                        : ipc_process_join_until(&hand->process, until);
     return rc == 0;
+}
+
+void ipc__crew_close(struct ipc__maker *maker, uint32_t i)
+{
+    struct ipc__hand *hand = &maker->hands[i];
+    if (maker->pool->kind == IPC_POOL_PROCESSES)
+        (void)ipc_process_close(&hand->process);
+    else
+        (void)ipc_thread_close(&hand->thread);
+    hand->started = false;
 }
 
 void ipc__crew_signal(struct ipc__maker *maker, uint32_t i, int sig)

@@ -276,7 +276,7 @@ static int imap_new(const ipc_imap *given, ipc_task_function *fn,
         return rc;
     ipc_imap *imap = malloc(sizeof *imap);
     if (imap == NULL)
-        return ipc__fail_plain(-ENOMEM);
+        return ipc__fail(-ENOMEM, "no memory for an imap");
     *imap = *given;
     imap->array = (ipc_map_array){NULL, imap->source.item_bytes};
     imap->cut.arrays = &imap->array;

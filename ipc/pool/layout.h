@@ -183,6 +183,7 @@ struct ipc__client {
 #define IPC__LINE_CLOSED   2u /* tail only */
 #define IPC__LINE_STEP     4u
 
+/* NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): that is the point */
 struct ipc_pool {
     /* Never changes: */
     uint64_t magic;
@@ -219,6 +220,8 @@ struct ipc_pool {
     uint32_t placing;         /* index + 1 of what is being put in the line; */
     uint32_t placing_tail;    /* at this place; */
     uint32_t placing_from;    /* and what its state was before */
+    uint32_t wakes;           /* of workers, by those who submit */
+    uint32_t wakes_saved;     /* tasks for which there was none */
     uint64_t kept;            /* bytes in the cells of free records; derived */
     uint32_t line_present;    /* entries that have memory; any of those who */
     uint32_t records_present; /* submit; and records */
@@ -229,6 +232,7 @@ struct ipc_pool {
     _Alignas(IPC__LINE) struct ipc__guard get_guard;
     uint32_t tail_seen;
     uint32_t asleep;       /* workers */
+    uint32_t wakes_seen;   /* by workers that came */
     uint32_t looking;      /* workers that have nothing to do, and spin */
     uint32_t living;       /* that have not left; derived */
     uint32_t workers_used; /* those from here on are NONE; by the maker */

@@ -72,6 +72,9 @@ int ipc__crew_start(struct ipc__maker *maker, uint32_t i);
 /* Has it ended?  Then it is joined. */
 bool ipc__crew_join(struct ipc__maker *maker, uint32_t i, ipc_deadline until);
 
+/* Free what there is of one that was joined. */
+void ipc__crew_close(struct ipc__maker *maker, uint32_t i);
+
 /* Send it a signal, if it is a process. */
 void ipc__crew_signal(struct ipc__maker *maker, uint32_t i, int sig);
 
@@ -83,7 +86,7 @@ void ipc__crew_describe(const struct ipc__maker *maker, uint32_t i,
 uint64_t ipc__oom_kills(void);
 
 /* The supervisor's life; its argument is the maker.  (supervisor.c) */
-int ipc__supervise(void *maker);
+int ipc__supervise(void *arg);
 
 /* Ask it for something. */
 void ipc__supervisor_ask(struct ipc__maker *maker,

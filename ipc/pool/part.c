@@ -29,6 +29,11 @@
 #define COPY_GOOD ((size_t)7680)
 #define COPY_MAX  (((size_t)1 << 30) - ((size_t)1 << 20))
 
+static int fail_memory(void)
+{
+    return ipc__fail(-ENOMEM, "no memory to cut a map");
+}
+
 /* ---- where arrays are ---- */
 
 static bool is_family_memory(const void *address, size_t bytes)
@@ -126,7 +131,7 @@ static int make_draft(struct ipc__cut *cut, const bool *copied)
     struct ipc__part *part =
         calloc(1, sizeof *part + n * sizeof part->arrays[0]);
     if (part == NULL)
-        return ipc__fail_plain(-ENOMEM);
+        return fail_memory();
     part->flags = cut->flags;
     part->retries = cut->retries;
     part->array_count = n;
@@ -146,7 +151,7 @@ static int make_draft(struct ipc__cut *cut, const bool *copied)
     if (cut->draft != NULL)
         memcpy(cut->draft, part, sizeof *part + n * sizeof part->arrays[0]);
     free(part);
-    return cut->draft != NULL ? 0 : ipc__fail_plain(-ENOMEM);
+    return cut->draft != NULL ? 0 : fail_memory();
 }
 
 static int cut_and_draft(struct ipc__cut *cut, uint32_t chunk, bool *copied)
@@ -180,7 +185,7 @@ int ipc__cut_begin(struct ipc__cut *cut, ipc_task_function *fn,
     }
     bool *copied = calloc((size_t)cut->array_count + 1, sizeof *copied);
     if (copied == NULL)
-        return ipc__fail_plain(-ENOMEM);
+        return fail_memory();
     rc = cut_and_draft(cut, options->chunk, copied);
     free(copied);
     cut->order.arg = cut->draft;
@@ -373,7 +378,7 @@ int ipc__pieces_begin(struct ipc__pieces *pieces, uint32_t max)
     if (pieces->all != NULL && pieces->futures != NULL)
         return 0;
     ipc__pieces_end(pieces);
-    return ipc__fail_plain(-ENOMEM);
+    return fail_memory();
 }
 
 void ipc__pieces_end(struct ipc__pieces *pieces)

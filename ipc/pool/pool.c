@@ -211,14 +211,19 @@ static int new_shared(const ipc_pool_options *o, ipc_pool **out)
 
 /* ---- the pools of this process ---- */
 
-/* In a forked child there are none. */
+/* In a forked child there are none, and its parent's handlers may stay undone.
+ * Of several threads one sees to that. */
 static void lock_pools(void)
 {
     const uint64_t process =
         ipc__local_epoch() != 0 ? load_relaxed(&ipc__local.process) : 0;
-    if (load_acquire(&pools.process) != process) {
+    uint64_t seen;
+    while ((seen = load_acquire(&pools.process)) != process) {
+        if (seen == ~process || !cas64_acquire(&pools.process, seen, ~process))
+            continue;
         pools.lock = 0;
         pools.first = NULL;
+        pools.ends_at_exit = false;
         store_release(&pools.process, process);
     }
     ipc__private_lock(&pools.lock);
@@ -251,7 +256,9 @@ static int remember(struct ipc__maker *maker)
     int rc = 0;
     lock_pools();
     if (!pools.ends_at_exit)
-        rc = atexit(end_pools) == 0 ? 0 : -ENOMEM;
+        rc = atexit(end_pools) == 0
+                 ? 0
+                 : ipc__fail(-ENOMEM, "no memory for an exit handler");
     pools.ends_at_exit = pools.ends_at_exit || rc == 0;
     if (rc == 0) {
         maker->next = pools.first;
@@ -320,6 +327,7 @@ static void kill_crew(struct ipc__maker *maker)
         if (maker->hands[i].started) {
             ipc__crew_signal(maker, i, SIGKILL);
             (void)ipc__crew_join(maker, i, IPC_TIME_FOREVER);
+            ipc__crew_close(maker, i);
         }
 }
 
@@ -379,23 +387,30 @@ static int wait_for_end(ipc_pool *pool, ipc_deadline deadline)
             return ipc__fail(-ETIMEDOUT, "%s has tasks that run", pool->name);
         (void)ipc__sleep(&pace, &pool->phase, phase, NULL, 0, deadline);
     }
-    return ipc__callbacks_drain(pool, deadline);
+    return 0;
 }
 
 static int end(ipc_pool *pool, enum ipc__pool_request request, bool wait,
                ipc_deadline deadline)
 {
     struct ipc__maker *maker;
-    const int rc = check_maker(pool, &maker);
+    int rc = check_maker(pool, &maker);
     if (rc != 0)
         return rc;
     if (wait && is_inside(pool))
         return ipc__fail(-EDEADLK, "%s is shut down by a task of its own",
                          pool->name);
+    /* Before a task is waited for that perhaps waits for this callback. */
+    const bool drains = wait && request < IPC__ASK_TERMINATE;
+    if (drains && ipc__callbacks_drain(pool, IPC_TIME_NOW) == -EDEADLK)
+        return -EDEADLK;
     ipc__supervisor_ask(maker, request);
     /* From here on nobody submits, also before the supervisor looks. */
     ipc__table_close(pool);
-    return wait ? wait_for_end(pool, deadline) : 0;
+    rc = wait ? wait_for_end(pool, deadline) : 0;
+    return rc == 0 && drains
+               ? ipc__callbacks_drain(pool, deadline > 0 ? deadline : 1)
+               : rc;
 }
 
 int ipc_pool_shutdown(ipc_pool *pool, bool wait, bool cancel_pending)
@@ -454,7 +469,7 @@ int ipc_pool_resize(ipc_pool *pool, uint32_t workers)
     if (workers == 0 || workers > pool->workers_max)
         return ipc__fail(-EINVAL, "%s: 1 to %u workers", pool->name,
                          pool->workers_max);
-    if (load_acquire(&pool->phase) != IPC__POOL_RUNNING)
+    if ((load_acquire(&pool->tail) & IPC__LINE_CLOSED) != 0)
         return ipc__fail(-EPIPE, "%s was shut down", pool->name);
     store_release(&pool->wanted, workers);
     ipc__pool_ring(pool);

@@ -44,7 +44,8 @@ int ipc_pool_query(const ipc_pool *pool, ipc_pool_stats *stats)
     count_workers(pool, &s);
     count_records(pool, &s);
     s.done += load_relaxed(&pool->tasks_before);
-    s.failed += load_relaxed(&pool->failed_before) + load_relaxed(&pool->lost);
+    s.failed += load_relaxed(&pool->failed_before) + load_relaxed(&pool->lost) +
+                load_relaxed(&pool->cancelled);
     s.retried = load_relaxed(&pool->retried);
     s.respawned = load_relaxed(&pool->respawned);
     s.broken = load_relaxed(&pool->broken) != 0;

@@ -37,10 +37,18 @@ static int submit(struct ipc_pool *pool, const struct ipc__order *order,
     return rc;
 }
 
-int ipc_pool_submit_until(ipc_pool *pool, ipc_task_function *fn,
-                          const void *arg, size_t arg_bytes,
-                          size_t result_bytes, ipc_deadline deadline,
-                          ipc_future **out)
+/* What the deadline says of a form that may wait: IPC_TIME_NOW, which would be
+ * answered with -EAGAIN, is one that has passed. */
+static ipc_deadline until(ipc_deadline deadline)
+{
+    return deadline > 0 ? deadline : 1;
+}
+
+/* NOLINTBEGIN(readability-function-size): they have so many, see pool.h */
+
+static int submit_plain(ipc_pool *pool, ipc_task_function *fn, const void *arg,
+                        size_t arg_bytes, size_t result_bytes,
+                        ipc_deadline deadline, ipc_future **out)
 {
     struct ipc__order order = {.arg = arg,
                                .arg_bytes = arg_bytes,
@@ -51,19 +59,28 @@ int ipc_pool_submit_until(ipc_pool *pool, ipc_task_function *fn,
     return likely(rc == 0) ? submit(pool, &order, deadline, out) : rc;
 }
 
+int ipc_pool_submit_until(ipc_pool *pool, ipc_task_function *fn,
+                          const void *arg, size_t arg_bytes,
+                          size_t result_bytes, ipc_deadline deadline,
+                          ipc_future **out)
+{
+    return submit_plain(pool, fn, arg, arg_bytes, result_bytes, until(deadline),
+                        out);
+}
+
 int ipc_pool_submit(ipc_pool *pool, ipc_task_function *fn, const void *arg,
                     size_t arg_bytes, size_t result_bytes, ipc_future **out)
 {
-    return ipc_pool_submit_until(pool, fn, arg, arg_bytes, result_bytes,
-                                 IPC_TIME_FOREVER, out);
+    return submit_plain(pool, fn, arg, arg_bytes, result_bytes,
+                        IPC_TIME_FOREVER, out);
 }
 
 int ipc_pool_submit_nowait(ipc_pool *pool, ipc_task_function *fn,
                            const void *arg, size_t arg_bytes,
                            size_t result_bytes, ipc_future **out)
 {
-    return ipc_pool_submit_until(pool, fn, arg, arg_bytes, result_bytes,
-                                 IPC_TIME_NOW, out);
+    return submit_plain(pool, fn, arg, arg_bytes, result_bytes, IPC_TIME_NOW,
+                        out);
 }
 
 int ipc_pool_submit_with(ipc_pool *pool, const ipc_task_options *options,
@@ -83,8 +100,10 @@ int ipc_pool_submit_with(ipc_pool *pool, const ipc_task_options *options,
                                .shape = IPC__TIMED,
                                .abandoned = out == NULL};
     rc = ipc__pool_name_function(pool, (ipc__any_function)fn, &order.fn);
-    return rc == 0 ? submit(pool, &order, deadline, out) : rc;
+    return rc == 0 ? submit(pool, &order, until(deadline), out) : rc;
 }
+
+/* NOLINTEND(readability-function-size) */
 
 int ipc_pool_apply(ipc_pool *pool, ipc_task_function *fn, const void *arg,
                    size_t arg_bytes, void *result, size_t result_bytes)

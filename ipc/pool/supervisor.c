@@ -199,11 +199,7 @@ static void bury(struct round *r, uint32_t i)
     store_relaxed(&pool->failed_before, pool->failed_before + w->failed);
     store_relaxed(&w->done, 0);
     store_relaxed(&w->failed, 0);
-    if (pool->kind == IPC_POOL_PROCESSES)
-        (void)ipc_process_close(&hand->process);
-    else
-        (void)ipc_thread_close(&hand->thread);
-    hand->started = false;
+    ipc__crew_close(r->maker, i);
 }
 
 static void look_at_worker(struct round *r, uint32_t i, bool thorough)

@@ -63,6 +63,7 @@
 
 #define RECORDS_MIN 1024u
 #define GROW_BYTES  ((size_t)64 << 10)
+#define WAKES_SAVED 64
 #define BYTES_MAX   ((size_t)1 << 30)
 
 /* ---- memory ---- */
@@ -165,6 +166,7 @@ static void recover_put(void *arg)
         take_back(&pool->records[placing - 1], pool->placing_from);
     pool->free_head = 0;
     store_relaxed(&pool->kept, 0);
+    store_relaxed(&pool->wakes, load_relaxed(&pool->wakes_seen));
     for (uint32_t i = pool->made; i-- > 0;)
         if (load_relaxed(&pool->records[i].state) == IPC__FREE)
             ipc__table_push(pool, &pool->records[i]);
@@ -223,23 +225,41 @@ static int look_for_room(struct ipc_pool *pool)
     return 0;
 }
 
-/* Count one more, and wake one who sleeps on the word, as one step. */
-static void count_one(uint32_t *word)
+/* A worker that was woken is on its way, and will wake others if there is more
+ * than it takes.  Not for many tasks, as it may be stopped. */
+static bool wake_is_under_way(struct ipc_pool *pool)
 {
-    for (;;) {
-        const uint32_t now = load_relaxed(word);
-        if ((now & IPC__LINE_SLEEPERS) == 0) {
-            if (likely(cas32_release(word, now, now + IPC__LINE_STEP)))
-                return; /* [submit→run] */
-        } else if (ipc__futex_change_and_wake(word, IPC__FUTEX_ADD,
-                                              IPC__LINE_STEP, 1) >= 0) {
-            return;
-        } else { /* forbidden: the sleepers re-check */
-            add_release(word, IPC__LINE_STEP);
-            ipc__futex_wake(word, 1);
+    return (int32_t)(pool->wakes - load_relaxed(&pool->wakes_seen)) > 0 &&
+           ++pool->wakes_saved % WAKES_SAVED != 0;
+}
+
+/* Wake a worker and count one more, as one step. */
+static SLOW_PATH void count_and_wake(struct ipc_pool *pool)
+{
+    store_relaxed(&pool->wakes, pool->wakes + 1);
+    const int woken = ipc__futex_change_and_wake(&pool->tail, IPC__FUTEX_ADD,
+                                                 IPC__LINE_STEP, 1);
+    if (woken <= 0)
+        store_relaxed(&pool->wakes, pool->wakes - 1);
+    if (woken < 0) { /* forbidden: the sleepers re-check */
+        add_release(&pool->tail, IPC__LINE_STEP);
+        ipc__futex_wake(&pool->tail, 1);
+    }
+}
+
+/* With the guard: one more is in line. */
+static void count_one(struct ipc_pool *pool)
+{
+    uint32_t tail;
+    do {
+        tail = load_relaxed(&pool->tail);
+        if (unlikely((tail & IPC__LINE_SLEEPERS) != 0) &&
+            !wake_is_under_way(pool)) {
+            count_and_wake(pool);
             return;
         }
-    }
+    } while (unlikely(!cas32_release(
+        &pool->tail, tail, tail + IPC__LINE_STEP))); /* [submit→run] */
 }
 
 /* With the guard: at the end of the line. */
@@ -248,7 +268,7 @@ static void line_up(struct ipc_pool *pool, const struct ipc_future *record)
     const uint32_t count = ipc__table_count(load_relaxed(&pool->tail));
     store_relaxed(&pool->line[count & pool->line_mask],
                   ipc__table_index(record));
-    count_one(&pool->tail);
+    count_one(pool);
 }
 
 /* With the guard: a filled record becomes pending, with these flags. */

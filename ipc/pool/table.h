@@ -46,7 +46,7 @@ bool ipc__table_claim(struct ipc_future *future, uint32_t worker);
 
 /* Free a final record, or one that is WRITING and this process's.  -EINVAL: it
  * is none. */
-int ipc__table_free(struct ipc_future *future);
+int ipc__table_free(struct ipc_future *record);
 
 /* Have memory for so many bytes in a cell of a record, which perhaps has some.
  * By who has the record in hand.  0 or -ENOMEM. */

@@ -1,15 +1,12 @@
 /* The table's line, from its head: those who take.  See table.c. */
 #include <errno.h>
 #include <limits.h>
-#include <sched.h>
 #include <string.h>
 
 #include "base/bits.h"
 #include "core/waiting.h"
 #include "kernel/futex.h"
 #include "pool/table_parts.h"
-
-#define YIELDS 4
 
 /* ---- the get guard ---- */
 
@@ -24,7 +21,8 @@ static void recover_get(void *arg)
         const uint32_t phase = load_relaxed(&w->phase);
         asleep += phase == IPC__WORKER_ASLEEP ? 1 : 0;
         looking += phase == IPC__WORKER_LOOKING ? 1 : 0;
-        living += phase != IPC__WORKER_NONE && w->left == 0 ? 1 : 0;
+        living +=
+            phase != IPC__WORKER_NONE && load_relaxed(&w->left) == 0 ? 1 : 0;
     }
     pool->asleep = asleep;
     pool->looking = looking;
@@ -230,18 +228,6 @@ static bool fall_asleep(struct ipc_pool *pool, struct ipc__worker *w,
     return true;
 }
 
-/* Who submits may be waiting for this very CPU: a wake-up a task would be its
- * alternative. */
-static bool yields(const struct ipc_pool *pool, uint32_t tail)
-{
-    for (int i = 0; i < YIELDS; i++) {
-        (void)sched_yield();
-        if (load_relaxed(&pool->tail) != tail)
-            return true;
-    }
-    return false;
-}
-
 int ipc__table_sleep(struct ipc_pool *pool, uint32_t worker,
                      ipc_deadline deadline)
 {
@@ -249,7 +235,7 @@ int ipc__table_sleep(struct ipc_pool *pool, uint32_t worker,
     struct ipc__pace pace = {0};
     uint32_t tail = load_relaxed(&pool->tail);
     if (ipc__table_count(tail) != ipc__table_count(load_relaxed(&pool->head)) ||
-        ipc__spin(&pool->tail, tail) || yields(pool, tail))
+        ipc__spin(&pool->tail, tail) || ipc__yield(&pool->tail, tail))
         return 0;
     int rc = lock_get(pool);
     if (rc != 0)
@@ -262,6 +248,8 @@ int ipc__table_sleep(struct ipc_pool *pool, uint32_t worker,
     rc = lock_get(pool);
     if (rc != 0)
         return rc;
+    if ((int32_t)(load_relaxed(&pool->wakes) - pool->wakes_seen) > 0)
+        store_relaxed(&pool->wakes_seen, pool->wakes_seen + 1);
     set_phase(pool, w, IPC__WORKER_LOOKING);
     tell_submitters(pool);
     unlock_get(pool);
@@ -271,9 +259,9 @@ int ipc__table_sleep(struct ipc_pool *pool, uint32_t worker,
 /* With the guard: it counts no more. */
 static void discount(struct ipc_pool *pool, struct ipc__worker *w)
 {
-    if (w->left != 0)
+    if (load_relaxed(&w->left) != 0)
         return;
-    w->left = 1;
+    store_relaxed(&w->left, 1);
     store_relaxed(&pool->living, load_relaxed(&pool->living) - 1);
 }
 
@@ -348,6 +336,8 @@ void ipc__table_bury_worker(struct ipc_pool *pool, uint32_t worker)
     set_phase(pool, w, IPC__WORKER_NONE);
     tell_submitters(pool);
     discount(pool, w);
+    /* It may have been on its way. */
+    store_relaxed(&pool->wakes_seen, load_relaxed(&pool->wakes));
     unlock_get(pool);
     /* Its claims, and the wake-ups that it may have taken with it. */
     for (uint32_t i = 0; i < IPC__CLAIMS; i++) {

@@ -30,12 +30,15 @@
 
 #define HIGH 100 /* leave low numbers to what is passed */
 
+/* How often children that cannot be watched are looked at. */
+#define LOOK_MS 20
+
 /* A child that has not been waited for. */
 struct worker {
     struct worker *next;
     struct ipc__start *start;
     int pid;
-    int fd;
+    int fd; /* -1: it cannot be watched */
 };
 
 static struct {
@@ -164,14 +167,16 @@ static void close_luggage(const struct luggage *luggage)
         (void)close(luggage->fds[i]);
 }
 
-static int watch_worker(struct worker *worker)
+/* There may be no descriptor, or no room to watch one more. */
+static void watch_worker(struct worker *worker)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = worker};
-    if (epoll_ctl(template.epoll, EPOLL_CTL_ADD, worker->fd, &event) != 0)
-        return -errno;
-    worker->next = template.workers;
-    template.workers = worker;
-    return 0;
+    worker->fd = ipc__pidfd_open(worker->pid);
+    if (worker->fd < 0 ||
+        epoll_ctl(template.epoll, EPOLL_CTL_ADD, worker->fd, &event) == 0)
+        return;
+    ipc__pidfd_close(worker->fd);
+    worker->fd = -1;
 }
 
 /* How it has ended, as waitpid() tells. */
@@ -218,26 +223,46 @@ static int start_worker(const struct ipc__order *order,
         return -ENOMEM;
     const int place = ipc__keep_place();
     const int pid = place < 0 ? -1 : fork();
-    if (pid == 0) {
-        (void)close(place);
-        be_child(order, luggage);
-    }
     int rc = place < 0 ? place : -errno;
     if (place >= 0)
         (void)close(place);
+    if (pid == 0)
+        be_child(order, luggage);
     if (pid < 0) {
         free(worker);
         return rc;
     }
     worker->start = (struct ipc__start *)(uintptr_t)order->start;
     worker->pid = pid;
-    worker->fd = ipc__pidfd_open(pid);
-    rc = worker->fd >= 0 ? watch_worker(worker) : worker->fd;
-    if (rc != 0) { /* it may have replied: how it ended tells */
-        (void)kill(pid, SIGKILL);
-        reap(worker);
-    }
+    worker->next = template.workers;
+    template.workers = worker;
+    watch_worker(worker);
     return 0;
+}
+
+static bool has_unwatched(void)
+{
+    const struct worker *worker = template.workers;
+    while (worker != NULL && worker->fd >= 0)
+        worker = worker->next;
+    return worker != NULL;
+}
+
+/* Try again; and see which of them have ended. */
+static void look_at_unwatched(void)
+{
+    for (struct worker *worker = template.workers, *next; worker != NULL;
+         worker = next) {
+        siginfo_t info = {.si_pid = 0};
+        next = worker->next;
+        if (worker->fd < 0)
+            watch_worker(worker);
+        if (worker->fd < 0 &&
+            waitid(P_PID, (id_t)worker->pid, &info,
+                   WEXITED | WNOHANG | WNOWAIT) == 0 &&
+            info.si_pid != 0)
+            end_worker(worker);
+    }
 }
 
 static bool is_possible(const struct ipc__order *order,
@@ -291,13 +316,15 @@ static void serve(void)
 {
     struct epoll_event events[16];
     while (template.socket >= 0 || template.workers != NULL) {
-        const int n = epoll_wait(template.epoll, events, 16, -1);
+        const int n = epoll_wait(template.epoll, events, 16,
+                                 has_unwatched() ? LOOK_MS : -1);
         for (int i = 0; i < n; i++) {
             if (events[i].data.ptr == NULL)
                 take_order();
             else
                 end_worker(events[i].data.ptr);
         }
+        look_at_unwatched();
     }
 }
 
