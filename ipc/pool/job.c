@@ -178,17 +178,14 @@ static const void *arg_of(const struct run *run, uint32_t item)
 static int run_item(const struct run *run, uint32_t item)
 {
     struct ipc_task *task = run->task;
-    char *result = NULL;
+    char *result = run->results + item * run->result_bytes;
     const size_t index = run->part->first + item;
     if (unlikely(run->timed))
         ipc__worker_item(task, index);
     task->index = index;
     task->has_message = false;
-    if (run->result_bytes != 0) {
-        result = run->results + item * run->result_bytes;
-        memset(result, 0, run->result_bytes);
-    }
-    return run->fn(arg_of(run, item), result, task);
+    return run->fn(arg_of(run, item), run->result_bytes != 0 ? result : NULL,
+                   task);
 }
 
 /* Returns the item behind the last one that was finished. */
@@ -197,6 +194,9 @@ static uint32_t run_items(const struct run *run)
     struct ipc__part *part = run->part;
     const bool goes_on = (part->flags & IPC__PART_GO_ON) != 0;
     uint32_t item = part->next;
+    if (run->result_bytes != 0 && item < part->count)
+        memset(run->results + item * run->result_bytes, 0,
+               (part->count - item) * run->result_bytes);
     /* The signal that ends an item whose time is up may come a little later:
      * it should find nobody in another item. */
     while (item < part->count && load_relaxed(&part->stop) == 0 &&

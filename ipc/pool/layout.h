@@ -188,8 +188,8 @@ struct ipc_pool {
     /* Never changes: */
     uint64_t magic;
     struct ipc_future *records;
-    uint32_t *line; /* of indexes of pending records */
-    struct ipc__worker *workers;
+    uint32_t *line;              /* of indexes of pending records */
+    struct ipc__worker *workers; /* and one for IPC_WORKER_CALLER */
     uint32_t records_max;
     uint32_t line_mask;
     uint32_t workers_max;

@@ -178,6 +178,18 @@ static void submit_more(struct map *map)
 
 /* ---- waiting ---- */
 
+/* Run a part that nobody has begun: the last one, as workers begin with the
+ * first. */
+static bool lend_a_hand(const struct map *map)
+{
+    if (map->error != 0 || map->deadline != IPC_TIME_FOREVER)
+        return false;
+    for (uint32_t i = map->pieces.used; i-- > 0;)
+        if (ipc__worker_lend(map->pieces.all[i].future))
+            return true;
+    return false;
+}
+
 /* When there is more to submit: sleep until one of so many parts in the middle
  * of the line is done that if none of them is, all workers are at work.  At the
  * end they are waited for one by one. */
@@ -188,6 +200,8 @@ static int wait_for_some(struct map *map, ipc_deadline deadline)
     const uint32_t from = used > 2 * workers ? used / 2 : 0;
     const uint32_t n = used - from < workers ? used - from : workers;
     const bool is_end = map->begun == map->cut.count;
+    if (lend_a_hand(map))
+        return 0;
     return ipc__pieces_wait(&map->pieces, is_end ? 0 : from, is_end ? 1 : n,
                             deadline);
 }

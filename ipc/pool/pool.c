@@ -192,10 +192,11 @@ static int new_shared(const ipc_pool_options *o, ipc_pool **out)
     if (rc == 0)
         rc = fill_pool(pool, o);
     if (rc == 0)
-        rc = ipc__shared_alloc(sizeof *pool->workers * IPC_POOL_WORKERS_MAX,
-                               &workers);
+        rc = ipc__shared_alloc(
+            sizeof *pool->workers * (IPC_POOL_WORKERS_MAX + 1), &workers);
     if (rc == 0) {
         pool->workers = workers;
+        pool->workers[IPC_WORKER_CALLER].pid = getpid();
         rc = ipc__table_init(pool);
     }
     if (rc != 0) {
@@ -234,20 +235,36 @@ static void unlock_pools(void)
     ipc__private_unlock(&pools.lock);
 }
 
+static void forget(const struct ipc__maker *maker)
+{
+    lock_pools();
+    for (struct ipc__maker **at = &pools.first; *at != NULL; at = &(*at)->next)
+        if (*at == maker) {
+            *at = maker->next;
+            break;
+        }
+    unlock_pools();
+}
+
 /* As Python's executors: what was submitted is run before the program ends.
  * Runs before the processes and threads of the library are ended, as it was
- * registered later. */
+ * registered later.  A task or a callback that calls exit() cannot wait for
+ * itself: then only what runs may still come to an end. */
 static void end_pools(void)
 {
     for (;;) {
         lock_pools();
         const struct ipc__maker *maker = pools.first;
-        ipc_pool *pool = maker == NULL ? NULL : maker->pool;
         unlock_pools();
-        if (pool == NULL || pool->maker_pid != getpid())
+        if (maker == NULL || maker->pool->maker_pid != getpid())
             return;
-        (void)ipc_pool_shutdown(pool, true, false);
-        (void)ipc_pool_free(pool);
+        int rc = ipc_pool_shutdown(maker->pool, true, false);
+        if (rc == 0)
+            rc = ipc_pool_free(maker->pool);
+        if (rc != 0) {
+            (void)ipc_pool_shutdown(maker->pool, false, true);
+            forget(maker);
+        }
     }
 }
 
@@ -266,17 +283,6 @@ static int remember(struct ipc__maker *maker)
     }
     unlock_pools();
     return rc;
-}
-
-static void forget(const struct ipc__maker *maker)
-{
-    lock_pools();
-    for (struct ipc__maker **at = &pools.first; *at != NULL; at = &(*at)->next)
-        if (*at == maker) {
-            *at = maker->next;
-            break;
-        }
-    unlock_pools();
 }
 
 /* ---- making ---- */

@@ -10,6 +10,8 @@
 
 static void count_workers(const ipc_pool *pool, ipc_pool_stats *s)
 {
+    s->done += load_relaxed(&pool->workers[IPC_WORKER_CALLER].done);
+    s->failed += load_relaxed(&pool->workers[IPC_WORKER_CALLER].failed);
     for (uint32_t i = 0; i < load_relaxed(&pool->workers_used); i++) {
         const struct ipc__worker *w = &pool->workers[i];
         const uint32_t phase = load_relaxed(&w->phase);

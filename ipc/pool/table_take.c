@@ -217,9 +217,9 @@ static bool fall_asleep(struct ipc_pool *pool, struct ipc__worker *w,
         return false;
     set_phase(pool, w, IPC__WORKER_ASLEEP);
     tell_submitters(pool);
-    /* Who submits after this wakes us, or somebody else looks. */
+    /* Who submits, or closes it, after this wakes us, or somebody looks. */
     const uint32_t now = load_relaxed(&pool->tail);
-    if (ipc__table_count(now) != ipc__table_count(*tail)) {
+    if (((now ^ *tail) & ~IPC__LINE_SLEEPERS) != 0) {
         set_phase(pool, w, IPC__WORKER_LOOKING);
         tell_submitters(pool);
         return false;

@@ -184,7 +184,10 @@ void ipc__worker_run_one(struct ipc_pool *pool, uint32_t worker,
         blame(&task, w, status);
     note_end(&task, w, due);
     uint64_t *count = status == 0 ? &w->done : &w->failed;
-    store_relaxed(count, *count + 1);
+    if (likely(worker != IPC_WORKER_CALLER))
+        store_relaxed(count, *count + 1);
+    else /* any number of threads */
+        (void)add_relaxed(count, 1);
 
     const uint32_t word =
         ipc__future_complete(future, status == 0 ? IPC__DONE : IPC__FAILED);
@@ -204,6 +207,25 @@ bool ipc__worker_help(struct ipc_future *future)
         !ipc__table_claim(future, task->worker))
         return false;
     ipc__worker_run_one(task->pool, task->worker, future);
+    return true;
+}
+
+/* What takes part is no worker: its tasks have no initializer's values, no time
+ * of their own, and nobody could end them. */
+static bool may_lend(const struct ipc_pool *pool,
+                     const struct ipc_future *future)
+{
+    return ipc__task == NULL && pool->kind == IPC_POOL_THREADS &&
+           pool->initializer == 0 && time_allowed(pool, future) <= 0 &&
+           pool->maker_pid == getpid();
+}
+
+bool ipc__worker_lend(struct ipc_future *future)
+{
+    struct ipc_pool *pool = future->pool;
+    if (!may_lend(pool, future) || !ipc__table_claim(future, IPC_WORKER_CALLER))
+        return false;
+    ipc__worker_run_one(pool, IPC_WORKER_CALLER, future);
     return true;
 }
 

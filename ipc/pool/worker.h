@@ -27,6 +27,10 @@ int ipc__worker_run(struct ipc_pool *pool, uint32_t worker);
  * pool and nobody has begun that one: run it here and now, true. */
 bool ipc__worker_help(struct ipc_future *future);
 
+/* The calling thread waits for a part of its own map.  If the workers are threads
+ * of this process, and nobody has begun it: run it here and now, true. */
+bool ipc__worker_lend(struct ipc_future *future);
+
 /* Run a RUNNING future that is this worker's. */
 void ipc__worker_run_one(struct ipc_pool *pool, uint32_t worker,
                          struct ipc_future *future);

@@ -249,6 +249,20 @@ static int start_once(struct ipc__child *child)
     }
 }
 
+/* Forget the last attempt.  Its child may have written into the start block, and
+ * a template that is stopped still may. */
+static int begin_again(struct ipc__child *child)
+{
+    void *start = NULL;
+    const bool has_start = child->start != NULL;
+    ipc__child_free_start(child);
+    const int rc =
+        has_start ? ipc__shared_alloc(sizeof *child->start, &start) : 0;
+    child->start = start;
+    child->lost = false;
+    return rc;
+}
+
 /* Where no more processes are allowed, one may end soon. */
 static int start_child(struct ipc__child *child)
 {
@@ -259,6 +273,9 @@ static int start_child(struct ipc__child *child)
     while ((rc = start_once(child)) == -EAGAIN && ipc_time_left(deadline) > 0) {
         ipc_sleep_until(ipc_after_ms(pause_ms));
         pause_ms *= 2;
+        rc = begin_again(child);
+        if (rc != 0)
+            break;
     }
     return rc;
 }

@@ -271,7 +271,10 @@ IPC_API uint32_t ipc_task_attempt(const ipc_task *task) IPC_NONNULL(1);
 /* Of map: which item.  0 elsewhere. */
 IPC_API size_t ipc_task_index(const ipc_task *task) IPC_NONNULL(1);
 
-/* Its pool, for submitting more, and the worker that runs it: 0, 1, ... */
+/* Its pool, for submitting more, and the worker that runs it: 0, 1, ...; or
+ * IPC_WORKER_CALLER, see ipc_pool_map(). */
+#define IPC_WORKER_CALLER IPC_POOL_WORKERS_MAX
+
 IPC_API ipc_pool *ipc_task_pool(const ipc_task *task) IPC_NONNULL(1);
 IPC_API uint32_t ipc_task_worker(const ipc_task *task) IPC_NONNULL(1);
 
@@ -307,7 +310,9 @@ typedef struct ipc_map_options {
 /* Run fn for each of count items of item_bytes; result i goes to results +
  * i * result_bytes.  Returns when all are done.  Arrays in family memory are
  * used where they lie; others are copied, there and back.  fn must not change
- * its item.
+ * its item.  In a pool of threads the caller takes part while it waits, as
+ * IPC_WORKER_CALLER, unless there is an initializer, a time for tasks, or a
+ * deadline.
  *
  * Errors: what the first item that failed (in order) has failed with; the
  * others that had not been begun are cancelled then; ipc_error_detail() says
