@@ -182,7 +182,8 @@ static void submit_more(struct map *map)
  * first. */
 static bool lend_a_hand(const struct map *map)
 {
-    if (map->error != 0 || map->deadline != IPC_TIME_FOREVER)
+    if (map->error != 0 || map->deadline != IPC_TIME_FOREVER ||
+        map->progress.fn != NULL)
         return false;
     for (uint32_t i = map->pieces.used; i-- > 0;)
         if (ipc__worker_lend(map->pieces.all[i].future))

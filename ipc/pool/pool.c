@@ -411,8 +411,11 @@ static int end(ipc_pool *pool, enum ipc__pool_request request, bool wait,
     if (drains && ipc__callbacks_drain(pool, IPC_TIME_NOW) == -EDEADLK)
         return -EDEADLK;
     ipc__supervisor_ask(maker, request);
-    /* From here on nobody submits, also before the supervisor looks. */
+    /* From here on nobody submits, and what is cancelled is not begun, also
+     * before the supervisor looks. */
     ipc__table_close(pool);
+    if (request >= IPC__ASK_CANCEL && load_relaxed(&pool->broken) == 0)
+        (void)ipc__table_cancel_all(pool, IPC_EXCEPTION_CANCELLED, -ECANCELED);
     rc = wait ? wait_for_end(pool, deadline) : 0;
     return rc == 0 && drains
                ? ipc__callbacks_drain(pool, deadline > 0 ? deadline : 1)

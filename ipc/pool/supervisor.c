@@ -284,7 +284,7 @@ static void look_for_unwanted(struct round *r)
         if ((word & IPC__TERMINATE) != 0 &&
             ipc__future_state(word) == IPC__RUNNING &&
             runner_of(word) < r->pool->workers_used)
-            end_worker(r, runner_of(word), future->grace_ns);
+            end_worker(r, runner_of(word), load_relaxed(&future->grace_ns));
     }
 }
 

@@ -219,9 +219,10 @@ static int try_fork(struct ipc__child *child)
 static void warn_of_threads(struct ipc__tree *tree)
 {
     struct stat st;
-    if (tree->warned || stat("/proc/self/task", &st) != 0 || st.st_nlink <= 3)
+    if (load_relaxed(&tree->warned) || stat("/proc/self/task", &st) != 0 ||
+        st.st_nlink <= 3)
         return;
-    tree->warned = true;
+    store_relaxed(&tree->warned, true);
     ipc__set_detail("forked with %ld threads: locks that the others held "
                     "stay held in the child, see process.h",
                     (long)st.st_nlink - 2);

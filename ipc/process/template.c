@@ -283,7 +283,7 @@ static void refuse(const struct ipc__order *order, int error)
 
 static void take_order(void)
 {
-    struct ipc__order order;
+    struct ipc__order order = {.sequence = 0}; /* that of no order */
     struct luggage luggage = {.count = IPC__ORDER_FDS};
     int rc = ipc__mail_recv(template.socket, &order, sizeof order, luggage.fds,
                             &luggage.count, 0);

@@ -137,7 +137,9 @@ static int check_sizes(const void *arg, void *result, ipc_task *task)
     (void)result;
     if (arg == NULL || ipc_task_arg_bytes(task) != sizeof(int) ||
         ipc_task_result_bytes(task) != sizeof(int64_t) ||
-        ipc_task_attempt(task) != 1 || ipc_task_worker(task) >= 2 ||
+        ipc_task_attempt(task) != 1 ||
+        (ipc_task_worker(task) >= 2 &&
+         ipc_task_worker(task) != IPC_WORKER_CALLER) ||
         ipc_task_pool(task) == NULL ||
         ipc_task_index(task) != (size_t) * (const int *)arg)
         return -EINVAL;

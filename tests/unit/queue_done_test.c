@@ -182,7 +182,14 @@ static void what_is_left_at_the_end_has_to_be_done(void)
 
 enum {
     TASKS = 2000,
-    WORKERS = 3
+    WORKERS = 3,
+/* It does not see what is ordered by way of another process: who finds messages
+ * tells the next one, who need not look at the count then. */
+#ifdef __SANITIZE_THREAD__
+    PROCESSES = 0
+#else
+    PROCESSES = WORKERS
+#endif
 };
 
 static void *work(void *arg)
@@ -210,7 +217,7 @@ static void join_is_over_when_all_is_done(void)
     struct role workers[WORKERS];
     pthread_t threads[WORKERS];
     ipc_queue *queue = new_queue(16, 0, 0);
-    for (int i = 0; i < WORKERS; i++)
+    for (int i = 0; i < PROCESSES; i++)
         role_start(&workers[i], work_as_process, queue);
     for (int i = 0; i < WORKERS; i++)
         threads[i] = start_thread(work, queue);
@@ -223,10 +230,10 @@ static void join_is_over_when_all_is_done(void)
     }
     expect_rc(ipc_queue_join(queue), 0);
     expect_rc(ipc_queue_close(queue, false), 0);
-    for (int i = 0; i < WORKERS; i++) {
+    for (int i = 0; i < PROCESSES; i++)
         role_wait_ok(&workers[i], LIMIT_MS);
+    for (int i = 0; i < WORKERS; i++)
         join_thread(threads[i]);
-    }
     expect_rc(ipc_queue_task_done(queue), -EINVAL);
     free_queue(queue);
 }

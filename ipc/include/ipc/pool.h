@@ -45,6 +45,12 @@
  * A pool has one thread of its own, in the process that made it.  It sleeps
  * until a worker dies, a task's time is up or somebody asks for something.
  *
+ * Tasks are begun in the order in which they were submitted, but those that a
+ * dead worker had taken and not begun, or is to begin again, come last.  The
+ * futures of a process that is killed are freed, and what it had pending is
+ * cancelled, unless nobody was to ask for it; that is known of 250 processes that
+ * live and submit.
+ *
  * Threads: any.  Processes: any member of the family may submit, also workers;
  * what says "the maker" works in the process that made the pool only (-ECHILD).
  * Fork: children may submit.
@@ -311,8 +317,8 @@ typedef struct ipc_map_options {
  * i * result_bytes.  Returns when all are done.  Arrays in family memory are
  * used where they lie; others are copied, there and back.  fn must not change
  * its item.  In a pool of threads the caller takes part while it waits, as
- * IPC_WORKER_CALLER, unless there is an initializer, a time for tasks, or a
- * deadline.
+ * IPC_WORKER_CALLER, unless there is an initializer, a time for tasks, a deadline
+ * or progress to be told.
  *
  * Errors: what the first item that failed (in order) has failed with; the
  * others that had not been begun are cancelled then; ipc_error_detail() says
