@@ -77,6 +77,8 @@ static void keep_descriptor(int fd)
     descriptor.device = st.st_dev;
     descriptor.inode = st.st_ino;
     descriptor.fd = keep_high(fd);
+    if (descriptor.fd < 0 && fd > STDERR_FILENO)
+        descriptor.fd = fd; /* there is no other to be had */
 }
 
 /* Is this the family's memfd? */
@@ -114,7 +116,8 @@ static void *map_range(size_t size)
     const int error = errno;
     if (map != MAP_FAILED)
         keep_descriptor(fd);
-    close(fd);
+    if (map == MAP_FAILED || descriptor.fd != fd)
+        close(fd);
     errno = error;
     return map;
 }

@@ -358,9 +358,11 @@ void ipc__future_blame(struct ipc_future *future, uint32_t kind, int status,
     const size_t length = message != NULL ? strnlen(message, most) : 0;
     future->kind = (uint8_t)kind;
     future->status = status;
-    if (ipc__future_make_room(future, length != 0 ? length + 1 : 0) == 0 &&
-        length != 0)
-        memcpy(ipc__future_data(future), message, length);
+    if (ipc__future_make_room(future, length != 0 ? length + 1 : 0) != 0)
+        return;
+    char *room = ipc__future_data(future);
+    if (room != NULL && length != 0)
+        memcpy(room, message, length);
 }
 
 /* ---- the record ---- */

@@ -231,12 +231,13 @@ struct ipc_pool {
     /* Those who take: */
     _Alignas(IPC__LINE) struct ipc__guard get_guard;
     uint32_t tail_seen;
-    uint32_t asleep;       /* workers */
-    uint32_t wakes_seen;   /* by workers that came */
-    uint32_t looking;      /* workers that have nothing to do, and spin */
-    uint32_t living;       /* that have not left; derived */
-    uint32_t workers_used; /* those from here on are NONE; by the maker */
-    uint32_t wanted;       /* workers; by the maker */
+    uint32_t asleep;         /* workers */
+    uint32_t wakes_seen;     /* by workers that came */
+    uint32_t looking;        /* workers that have nothing to do, and spin */
+    uint32_t living;         /* that have not left; derived */
+    uint32_t workers_used;   /* those from here on are NONE; by the maker */
+    uint32_t wanted;         /* workers; by the maker */
+    uint64_t cancelled_seen; /* when the line was last looked through */
 
     _Alignas(IPC__LINE) uint32_t head; /* tasks ever taken; futex word */
 

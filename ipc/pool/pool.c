@@ -21,6 +21,7 @@
 #include "pool/maker.h"
 #include "pool/table.h"
 #include "pool/worker.h"
+#include "process/internal.h"
 
 #define GRACE_NS   ((int64_t)1000 * 1000 * 1000)
 #define DEATHS_MAX 100
@@ -31,7 +32,6 @@
 static struct {
     uint32_t lock;
     uint64_t process;
-    bool ends_at_exit;
     uint32_t numbered;
     struct ipc__maker *first;
 } pools;
@@ -212,8 +212,7 @@ static int new_shared(const ipc_pool_options *o, ipc_pool **out)
 
 /* ---- the pools of this process ---- */
 
-/* In a forked child there are none, and its parent's handlers may stay undone.
- * Of several threads one sees to that. */
+/* In a forked child there are none: of several threads one sees to that. */
 static void lock_pools(void)
 {
     const uint64_t process =
@@ -224,7 +223,6 @@ static void lock_pools(void)
             continue;
         pools.lock = 0;
         pools.first = NULL;
-        pools.ends_at_exit = false;
         store_release(&pools.process, process);
     }
     ipc__private_lock(&pools.lock);
@@ -246,10 +244,9 @@ static void forget(const struct ipc__maker *maker)
     unlock_pools();
 }
 
-/* As Python's executors: what was submitted is run before the program ends.
- * Runs before the processes and threads of the library are ended, as it was
- * registered later.  A task or a callback that calls exit() cannot wait for
- * itself: then only what runs may still come to an end. */
+/* As Python's executors: what was submitted is run before the process ends,
+ * also one of the family whose target returns.  A task or a callback that calls
+ * exit() cannot wait for itself: then only what runs may still come to an end. */
 static void end_pools(void)
 {
     for (;;) {
@@ -268,21 +265,13 @@ static void end_pools(void)
     }
 }
 
-static int remember(struct ipc__maker *maker)
+static void remember(struct ipc__maker *maker)
 {
-    int rc = 0;
     lock_pools();
-    if (!pools.ends_at_exit)
-        rc = atexit(end_pools) == 0
-                 ? 0
-                 : ipc__fail(-ENOMEM, "no memory for an exit handler");
-    pools.ends_at_exit = pools.ends_at_exit || rc == 0;
-    if (rc == 0) {
-        maker->next = pools.first;
-        pools.first = maker;
-    }
+    store_release(&ipc__ends_first, end_pools);
+    maker->next = pools.first;
+    pools.first = maker;
     unlock_pools();
-    return rc;
 }
 
 /* ---- making ---- */
@@ -370,14 +359,13 @@ int ipc_pool_new(const ipc_pool_options *options, ipc_pool **out)
     }
     maker->pool->maker = maker;
     rc = start(maker);
-    if (rc == 0)
-        rc = remember(maker);
     if (rc != 0) {
         if (maker->has_supervisor)
             ipc__supervisor_ask(maker, IPC__ASK_KILL);
         dispose(maker);
         return rc;
     }
+    remember(maker);
     *out = maker->pool;
     return 0;
 }

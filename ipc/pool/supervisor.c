@@ -251,8 +251,8 @@ static void look_at_times(struct round *r, uint32_t i)
     struct ipc__worker *w = &r->pool->workers[i];
     if (!hand->started)
         return;
-    const int64_t due = load_relaxed(&w->due);
-    const uint32_t running = load_relaxed(&w->running);
+    const int64_t due = load_acquire(&w->due);
+    const uint32_t running = load_acquire(&w->running);
     if (due != 0 && due > r->now) {
         look_again_at(r, due);
     } else if (due != 0 && running != 0 && !hand->was_signaled) {
@@ -260,6 +260,7 @@ static void look_at_times(struct round *r, uint32_t i)
         /* It may be in another item by now: that one stops when it sees the
          * flag, and is run again. */
         if (runner_of(load_acquire(&future->state)) == i &&
+            load_acquire(&w->due) == due && /* nor in another task */
             ipc__future_set_flag(future, IPC__TERMINATE) &&
             load_relaxed(&w->due) == due) {
             hand->for_deadline = true;
@@ -362,6 +363,17 @@ static bool wants_more(const struct round *r)
     return pool->idle_ns == 0 || living < pool->min_workers || pending != 0;
 }
 
+/* Who submits is to ring then.  A worker that leaves says so too, which may be
+ * overwritten here; but its death brings us back. */
+static void note_shrunk(struct ipc_pool *pool)
+{
+    const bool is_shrunk =
+        load_relaxed(&pool->living) < load_relaxed(&pool->wanted);
+    if (load_relaxed(&pool->shrunk) != is_shrunk)
+        store_relaxed(&pool->shrunk, is_shrunk);
+    full_barrier(); /* then look what is pending */
+}
+
 static void start_more(struct round *r)
 {
     struct ipc_pool *pool = r->pool;
@@ -388,8 +400,6 @@ static void start_more(struct round *r)
         most--;
         look_again_at(r, r->now + SOON_NS);
     }
-    if (load_relaxed(&pool->living) >= load_relaxed(&pool->wanted))
-        store_relaxed(&pool->shrunk, 0);
 }
 
 static uint32_t count_leaving(const struct ipc_pool *pool)
@@ -471,6 +481,7 @@ static void look(struct round *r, bool rung, bool thorough)
         look_at_times(r, i);
     }
     look_at_requests(r); /* a death may have broken it */
+    note_shrunk(pool);
     if (wants_more(r))
         start_more(r);
     if (load_relaxed(&pool->living) > load_relaxed(&pool->wanted))

@@ -302,7 +302,7 @@ static void fill(struct ipc_future *record, const struct ipc__order *order,
     const uint32_t shape = arg_shape(order->arg_bytes);
     record->shape = (uint8_t)(order->shape | shape);
     record->attempts = 0;
-    record->client = client;
+    store_relaxed(&record->client, client);
     store_relaxed(&record->fn, order->fn);
     record->arg_bytes = (uint32_t)order->arg_bytes;
     record->result_bytes = (uint32_t)order->result_bytes;
@@ -386,7 +386,7 @@ static int get_record(struct submission *s)
         return rc;
     rc = find_place(s);
     if (rc == 0) {
-        s->record->client = s->client;
+        store_relaxed(&s->record->client, s->client);
         store_relaxed(&s->record->state, IPC__WRITING);
     }
     ipc__table_unlock_put(s->pool);

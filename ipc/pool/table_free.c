@@ -41,7 +41,7 @@ static int empty_cells(struct ipc_pool *pool, struct ipc_future *record)
     if (ipc__future_state(word) != IPC__WRITING) {
         if (!ipc__future_is_final(word))
             return -EINVAL;
-        record->client = ipc__table_client(pool);
+        store_relaxed(&record->client, ipc__table_client(pool));
         if (!cas32_acquire(&record->state, word, IPC__WRITING))
             return -EINVAL; /* somebody else frees it */
     }

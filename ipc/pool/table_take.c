@@ -42,27 +42,55 @@ static void unlock_get(struct ipc_pool *pool)
 
 /* ---- passing over ---- */
 
+static bool is_pending(const struct ipc_pool *pool, uint32_t at)
+{
+    const uint32_t index = pool->line[at & pool->line_mask];
+    return index < load_relaxed(&pool->made) &&
+           ipc__future_state(load_relaxed(&pool->records[index].state)) ==
+               IPC__PENDING;
+}
+
+/* With the guard: the entries from head to tail that are pending, moved up to
+ * the tail from the last one on.  Who dies meanwhile leaves some of them twice.
+ * Returns where the first one is now. */
+static uint32_t close_ranks(struct ipc_pool *pool, uint32_t head, uint32_t tail)
+{
+    uint32_t to = tail;
+    for (uint32_t from = tail; from != head;) {
+        from = (from - 1) & IPC__TABLE_COUNTS;
+        if (!is_pending(pool, from))
+            continue;
+        to = (to - 1) & IPC__TABLE_COUNTS;
+        if (to != from)
+            store_relaxed(&pool->line[to & pool->line_mask],
+                          pool->line[from & pool->line_mask]);
+    }
+    return to;
+}
+
 bool ipc__table_skip_stale(struct ipc_pool *pool)
 {
-    bool found = false;
     if (lock_get(pool) != 0)
         return false;
     uint32_t head = load_relaxed(&pool->head);
+    const uint32_t first = ipc__table_count(head);
     const uint32_t tail = ipc__table_count(load_acquire(&pool->tail));
+    uint32_t to = first;
     pool->tail_seen = tail; /* never behind head */
-    while (ipc__table_count(head) != tail) {
-        const uint32_t index =
-            pool->line[ipc__table_count(head) & pool->line_mask];
-        if (index < load_relaxed(&pool->made) &&
-            ipc__future_state(load_relaxed(&pool->records[index].state)) ==
-                IPC__PENDING)
-            break;
-        if (cas32_release(&pool->head, head, head + IPC__LINE_STEP))
-            found = true;
-        head = load_relaxed(&pool->head);
+    while (to != tail && !is_pending(pool, to))
+        to = (to + 1) & IPC__TABLE_COUNTS;
+    /* Those in the middle are looked for when there may be more. */
+    const uint64_t cancelled = load_relaxed(&pool->cancelled);
+    if (to == first && pool->cancelled_seen != cancelled) {
+        pool->cancelled_seen = cancelled;
+        to = close_ranks(pool, first, tail);
     }
+    const uint32_t n = (to - first) & IPC__TABLE_COUNTS;
+    while (n != 0 &&
+           !cas32_release(&pool->head, head, head + n * IPC__LINE_STEP))
+        head = load_relaxed(&pool->head);
     unlock_get(pool);
-    return found;
+    return n != 0;
 }
 
 /* ---- who sleeps, and who looks ---- */

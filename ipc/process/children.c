@@ -296,10 +296,15 @@ static void end_children(struct ipc__tree *tree)
     join_children(tree, false, IPC_TIME_FOREVER);
 }
 
+void (*ipc__ends_first)(void);
+
 void ipc__tree_end(void)
 {
+    void (*const ends_first)(void) = load_acquire(&ipc__ends_first);
+    if (ends_first != NULL)
+        ends_first();
     struct ipc__tree *tree = ipc__tree();
-    /* First, as they may start children still. */
+    /* These may start children still. */
     if (load_relaxed(&ipc__threads_used))
         ipc__threads_end();
     if (tree == NULL)

@@ -121,6 +121,9 @@ struct ipc__child *ipc__tree_record(const ipc_process *process);
  * end of any process. */
 void ipc__tree_end(void);
 
+/* What ends before them, if anything does: pools.  Set once, and inherited. */
+extern void (*ipc__ends_first)(void) __attribute__((visibility("hidden")));
+
 /* Have ipc__tree_end() run when this process exits normally.  With the tree's
  * lock. */
 int ipc__tree_end_at_exit(void);

@@ -79,6 +79,12 @@ static void use_processes(void)
 
 #include "fault/everything_wait.h"
 
+#include "fault/everything_future.h"
+
+#include "fault/everything_pool.h"
+
+#include "fault/everything_start.h"
+
 /* ---- memory ---- */
 
 static void use_segments(void)
@@ -218,10 +224,14 @@ void use_everything(struct everything *use)
 {
     now = use;
     use->errors = 0;
-    if (use->part != ONLY_MESSAGES)
+    if (use->part == ALL_PARTS || use->part == ONLY_OBJECTS)
         use_objects();
-    if (use->part != ONLY_OBJECTS)
+    if (use->part == ALL_PARTS || use->part == ONLY_MESSAGES)
         use_messages();
+    if (use->part == ONLY_POOLS)
+        use_pools();
+    if (use->part == ONLY_STARTS)
+        use_starts();
 }
 
 void use_everything_well(void)

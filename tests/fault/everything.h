@@ -11,7 +11,9 @@
 enum everything_part {
     ALL_PARTS,
     ONLY_OBJECTS,
-    ONLY_MESSAGES /* queues, connections, and to wait for several things */
+    ONLY_MESSAGES, /* queues, connections, and to wait for several things */
+    ONLY_POOLS,    /* and futures: not of all parts */
+    ONLY_STARTS    /* fresh images and templates: nor these */
 };
 
 struct everything {
