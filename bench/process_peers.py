@@ -8,7 +8,7 @@ from statistics import median
 try:
     import multiprocessing
 
-    context = multiprocessing.get_context("fork")
+    multiprocessing.get_context("fork")
 except (ImportError, ValueError):
     sys.exit(77)  # a CPython without processes: nothing to measure
 
@@ -16,13 +16,14 @@ SAMPLE_NS = 300_000_000
 SAMPLES_MIN = 15
 MIB = 1024
 PAGE = 4096
+METHODS = ("fork", "forkserver", "spawn")
 
 
 def end_at_once():
     pass
 
 
-def start_and_join():
+def start_and_join(context):
     process = context.Process(target=end_at_once)
     process.start()
     process.join()
@@ -31,22 +32,24 @@ def start_and_join():
     process.close()
 
 
-def sample_us():
+def sample_us(context):
     clock = time.perf_counter_ns
     samples = []
-    start_and_join()
+    start_and_join(context)
     begin = end = clock()
     while len(samples) < SAMPLES_MIN or end - begin < SAMPLE_NS:
         start = clock()
-        start_and_join()
+        start_and_join(context)
         end = clock()
         samples.append((end - start) / 1e3)
     return median(samples)
 
 
 def report(params):
-    print("process", "mp-fork", params, f"{sample_us():.9g}", "us", sep="\t",
-          flush=True)
+    for method in METHODS:
+        context = multiprocessing.get_context(method)
+        print("process", f"mp-{method}", params, f"{sample_us(context):.9g}",
+              "us", sep="\t", flush=True)
 
 
 def has_memory(mib):
@@ -57,8 +60,10 @@ def has_memory(mib):
     return False
 
 
-report("0MiB")
-if has_memory(MIB):
+def main():
+    report("0MiB")
+    if not has_memory(MIB):
+        return
     memory = mmap.mmap(-1, MIB << 20, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     try:
         memory.madvise(mmap.MADV_NOHUGEPAGE)
@@ -67,3 +72,7 @@ if has_memory(MIB):
     for offset in range(0, len(memory), PAGE):
         memory[offset] = 1
     report(f"{MIB}MiB")
+
+
+if __name__ == "__main__":
+    main()

@@ -42,6 +42,10 @@
  * Worker processes end with the process that has made the pool, within 100 ms
  * of a SIGKILL.
  *
+ * A pool that was not freed when its maker ends (by exit(), by returning from
+ * main() or from the target of an ipc_process) is shut down then: what was
+ * submitted is run first, as in Python.
+ *
  * A pool has one thread of its own, in the process that made it.  It sleeps
  * until a worker dies, a task's time is up or somebody asks for something.
  *
@@ -74,10 +78,10 @@ IPC_BEGIN_DECLS
 typedef struct ipc_pool ipc_pool;
 typedef struct ipc_task ipc_task;
 
-/* A task.  arg: the bytes that it was given, aligned to 16 from 16 bytes on (to 8
- * before); NULL if there are none.
+/* A task.  arg: the bytes that it was given; NULL if there are none.
  * result: zero-filled room for the result that was promised at submit; NULL if
- * that was 0.  The result is 0, or a negative errno: the task has failed. */
+ * that was 0.  Both are aligned to 16 from 16 bytes on, to 8 before.  What it
+ * returns is 0, or a negative errno: the task has failed. */
 typedef int ipc_task_function(const void *arg, void *result, ipc_task *task);
 
 /* ---- options ---- */
@@ -194,7 +198,10 @@ IPC_API void ipc_pool_interrupt(ipc_pool *pool) IPC_NONNULL(1);
 IPC_API int ipc_pool_free(ipc_pool *pool);
 
 /* Change the number of workers: new ones are started, or idle ones end first
- * and others when they have finished their task.  For the maker. */
+ * and others when they have finished their task.  For the maker.
+ *
+ * Errors: -EINVAL 0, or more than IPC_POOL_WORKERS_MAX; -EPIPE it was shut down;
+ * -ECHILD. */
 IPC_API IPC_MUST_USE int ipc_pool_resize(ipc_pool *pool, uint32_t workers)
     IPC_NONNULL(1);
 
