@@ -48,15 +48,21 @@ static void check(int rc)
         errx(1, "pool: %s: %s", ipc_strerror(rc), ipc_error_detail());
 }
 
+/* Zero-filled is free.  A future that was done already is shown by main's
+ * thread, others by the library's. */
+static ipc_lock lock;
+
 static void show(ipc_future *future, void *arg)
 {
     struct answer *most = arg;
     struct answer answer;
 
     check(ipc_future_result_nowait(future, &answer, sizeof answer, NULL));
+    check(ipc_lock_acquire(&lock));
     printf("perimeter %d: %d triangles\n", answer.perimeter, answer.triangles);
     if (answer.triangles > most->triangles)
         *most = answer;
+    check(ipc_lock_release(&lock));
     check(ipc_future_free(future)); /* nobody else knows it */
 }
 

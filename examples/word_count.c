@@ -97,7 +97,7 @@ static void count_files(struct word_table *total, char **paths, size_t n)
     ipc_as_completed *next;
     ipc_progress_bar bar;
     ipc_pool *pool;
-    size_t i, done = 0;
+    size_t i;
     int rc;
 
     if (counts == NULL)
@@ -108,10 +108,9 @@ static void count_files(struct word_table *total, char **paths, size_t n)
         check(ipc_pool_submit(pool, count_words, paths[i], strlen(paths[i]) + 1,
                               0, &counts[i]));
     check(ipc_as_completed_begin(counts, n, &next));
-    while ((rc = ipc_as_completed_next(next, IPC_TIME_FOREVER, &i)) > 0) {
+    ipc_as_completed_progress(next, ipc_progress_bar_show, &bar);
+    while ((rc = ipc_as_completed_next(next, IPC_TIME_FOREVER, &i)) > 0)
         add_counts(total, counts[i]);
-        ipc_progress_bar_update(&bar, ++done);
-    }
     check(rc);
     ipc_as_completed_end(next);
     check(ipc_pool_free(pool));

@@ -38,7 +38,7 @@ static const struct {
     {-ETIMEDOUT, "timed out"},
     {-EDEADLK, "would wait for itself"},
     {-EPERM, "not permitted, or not the owner"},
-    {-ENOTRECOVERABLE, "its owner died and nobody repaired it"},
+    {-ENOTRECOVERABLE, "beyond repair: its owner died, or it is broken"},
     {-EBUSY, "in use"},
     {-EALREADY, "done already"},
     {-ECANCELED, "cancelled, or the barrier is broken"},

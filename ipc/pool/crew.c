@@ -16,12 +16,22 @@
 
 /* ---- the worker ---- */
 
+/* What the program does about a signal is not for its workers to do. */
+static void no_handler(int sig)
+{
+    struct sigaction action;
+    if (sigaction(sig, NULL, &action) == 0 && action.sa_handler != SIG_IGN)
+        (void)signal(sig, SIG_DFL);
+}
+
 static int worker_process(void *arg)
 {
     const struct ipc__worker_start *start = arg;
-    (void)pthread_sigmask(SIG_SETMASK, &start->mask, NULL);
+    no_handler(SIGTERM);
+    no_handler(SIGINT);
     if ((start->pool->flags & IPC_POOL_KEEP_INTERRUPT) == 0)
         (void)signal(SIGINT, SIG_IGN);
+    (void)pthread_sigmask(SIG_SETMASK, &start->mask, NULL);
     return ipc__worker_run(start->pool, start->worker);
 }
 
@@ -157,20 +167,22 @@ void ipc__crew_describe(const struct ipc__maker *maker, uint32_t i,
                         struct ipc_future *future)
 {
     const struct ipc__hand *hand = &maker->hands[i];
-    int code = 0;
+    int code = -1; /* nobody saw how */
     future->pid = maker->pool->workers[i].pid;
     future->signal = 0;
     future->exitcode = 0;
     future->core = 0;
     future->maybe_oom = 0;
-    if (maker->pool->kind == IPC_POOL_THREADS ||
-        ipc_process_exitcode((ipc_process *)(uintptr_t)&hand->process, &code) !=
-            0)
+    if (maker->pool->kind == IPC_POOL_THREADS)
         return;
-    if (code < 0)
+    const int rc =
+        ipc_process_exitcode((ipc_process *)(uintptr_t)&hand->process, &code);
+    if (rc == 0 && code < 0)
         future->signal = -code;
     else
         future->exitcode = code;
+    if (rc != 0)
+        return;
     future->core = hand->process.child_->core; /* it was joined */
     future->maybe_oom = code == -SIGKILL && !hand->was_signaled &&
                         ipc__oom_kills() > maker->oom_kills;

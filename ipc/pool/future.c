@@ -15,6 +15,7 @@
 #include "core/error.h"
 #include "core/waiting.h"
 #include "pool/callback.h"
+#include "pool/death.h"
 #include "pool/future.h"
 #include "pool/worker.h"
 #include "wait/fd.h"
@@ -167,17 +168,21 @@ static void describe_death(const ipc_future *future, char *out, size_t size)
                  future->pid);
         return;
     }
-    const int n = snprintf(out, size, "worker %d ", future->pid);
-    char *rest = out + n;
-    const size_t left = size - (size_t)n;
-    if (future->signal == 0)
-        snprintf(rest, left, "ended with exit code %d while it ran this task",
-                 future->exitcode);
+    const struct ipc__death death = ipc__death_of(future);
+    char how[96];
+    ipc__death_describe(&death, how, sizeof how);
+    snprintf(out, size, "worker %d %s while it ran this task", future->pid,
+             how);
+}
+
+static void describe_break(const ipc_future *future, char *out, size_t size)
+{
+    const char *reason =
+        future->pool != NULL ? ipc__pool_reason(future->pool) : "";
+    if (reason[0] != '\0')
+        snprintf(out, size, "its pool is broken: %s", reason);
     else
-        snprintf(rest, left, "was killed by SIG%s%s%s while it ran this task",
-                 sigabbrev_np(future->signal),
-                 future->maybe_oom ? " (perhaps for want of memory)" : "",
-                 future->core ? " (core dumped)" : "");
+        snprintf(out, size, "the maker of its pool has died");
 }
 
 static void describe(ipc_future *future, uint32_t kind, char *out, size_t size)
@@ -192,7 +197,7 @@ static void describe(ipc_future *future, uint32_t kind, char *out, size_t size)
     else if (kind == IPC_EXCEPTION_DEADLINE)
         snprintf(out, size, "its time was up");
     else if (kind == IPC_EXCEPTION_BROKEN)
-        snprintf(out, size, "the pool is broken, or has ended");
+        describe_break(future, out, size);
     else
         snprintf(out, size, "%s", ipc_strerror(future->status));
 }

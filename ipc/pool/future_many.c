@@ -137,7 +137,10 @@ struct ipc_as_completed {
     struct ipc__group group;
     struct ipc__pace pace;
     uint64_t process; /* whose it is */
-    size_t n;
+    size_t total;
+    size_t done; /* and returned */
+    void (*progress)(size_t done, size_t total, void *arg);
+    void *progress_arg;
     struct ipc__awaited all[];
 };
 
@@ -151,14 +154,24 @@ int ipc_as_completed_begin(ipc_future *const *futures, size_t n,
     if (it == NULL)
         return ipc__fail(-ENOMEM, "no memory to go through %zu futures", n);
     it->process = ipc__process_number();
-    it->n = n;
     for (size_t i = 0; i < n; i++) {
         it->all[i].future = futures[i];
-        if (futures[i] != NULL)
-            ipc__group_add(&it->group, &it->all[i]);
+        if (futures[i] == NULL)
+            continue;
+        ipc__group_add(&it->group, &it->all[i]);
+        it->total++;
     }
     *out = it;
     return 0;
+}
+
+void ipc_as_completed_progress(ipc_as_completed *it,
+                               void (*progress)(size_t done, size_t total,
+                                                void *arg),
+                               void *arg)
+{
+    it->progress = progress;
+    it->progress_arg = arg;
 }
 
 int ipc_as_completed_next(ipc_as_completed *it, ipc_deadline deadline,
@@ -176,6 +189,9 @@ int ipc_as_completed_next(ipc_as_completed *it, ipc_deadline deadline,
         awaited = ipc__group_take(&it->group);
     }
     *index = (size_t)(awaited - it->all);
+    it->done++;
+    if (it->progress != NULL)
+        it->progress(it->done, it->total, it->progress_arg);
     return 1;
 }
 

@@ -255,8 +255,7 @@ static void blame_death(struct ipc__part *part, uint32_t item,
         return;
     failure->kind = late ? IPC_EXCEPTION_DEADLINE : IPC_EXCEPTION_DIED;
     failure->pid = future->pid;
-    failure->signal = future->signal;
-    failure->exitcode = future->exitcode;
+    failure->death = ipc__death_of(future);
     failure->message[0] = '\0';
 }
 
@@ -287,8 +286,11 @@ bool ipc__job_lost(struct ipc_future *future)
     if (item == part->count || load_relaxed(&part->stop) != 0 ||
         future->kind == IPC_EXCEPTION_CANCELLED)
         return false;
-    if (may_repeat(part, item, was_begun, future))
+    if (may_repeat(part, item, was_begun, future)) {
+        const uint64_t retried = future->pool->retried + (was_begun ? 1 : 0);
+        store_relaxed(&future->pool->retried, retried);
         return true;
+    }
     blame_death(part, item, future);
     store_release(&part->next, item + 1);
     return (part->flags & IPC__PART_GO_ON) != 0 && item + 1 < part->count;

@@ -156,13 +156,14 @@ struct ipc__worker {
     uint64_t done;    /* tasks */
     uint64_t failed;
     int32_t pid;
-    uint32_t leave; /* asked to: by the maker */
-    uint32_t left;  /* it does not count any more; under the get guard */
-    uint32_t reserved;
+    uint32_t leave;  /* asked to: by the maker */
+    uint32_t left;   /* it does not count any more; under the get guard */
+    int32_t ready;   /* 1: its initializer is through; or how that failed */
+    uint32_t due_of; /* index + 1 of what `due` is the time of; before due */
 };
 
-_Static_assert(sizeof(struct ipc__worker) == (size_t)2 * IPC__LINE,
-               "two lines");
+_Static_assert(sizeof(struct ipc__worker) == (size_t)3 * IPC__LINE,
+               "three lines");
 
 /* ---- processes that submit ---- */
 
@@ -256,6 +257,7 @@ struct ipc_pool {
     uint64_t lost; /* tasks that died with their workers */
     uint64_t cancelled;
     uint64_t supervisor; /* who it is; 0: there is none yet, or any more */
+    char reason[128];    /* why it is broken; before `broken` */
 
     _Alignas(IPC__LINE) struct ipc__client clients[IPC__CLIENTS];
 };

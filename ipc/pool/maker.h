@@ -59,6 +59,7 @@ struct ipc__maker {
     int64_t delay_ns;
     ipc_deadline deaths[IPC__DEATHS]; /* the last ones, in a ring */
     uint32_t death_count;
+    uint32_t stillborn;      /* deaths before the beginning, in a row */
     ipc_deadline clients_at; /* when to look at those who submit */
     uint64_t oom_kills;      /* of the machine when the pool began */
     int *cpus;

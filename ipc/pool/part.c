@@ -173,6 +173,8 @@ int ipc__cut_begin(struct ipc__cut *cut, ipc_task_function *fn,
 {
     if (cut->pool->magic != IPC__POOL_MAGIC)
         return ipc__fail(-EINVAL, "this is no pool");
+    if (options->task_ns < -1)
+        return ipc__fail(-EINVAL, "map: a negative time");
     int rc = ipc__pool_name_function(cut->pool, (ipc__any_function)fn,
                                      &cut->order.fn);
     if (rc != 0)
@@ -336,18 +338,23 @@ const char *ipc__piece_result(const struct ipc__piece *piece, uint32_t item)
 static void describe(char *out, size_t room,
                      const struct ipc__part_failure *failure)
 {
+    char how[96];
+    ipc__death_describe(&failure->death, how, sizeof how);
     if (failure->message[0] != '\0')
         snprintf(out, room, " failed: %.161s", failure->message);
-    else if (failure->kind == IPC_EXCEPTION_DIED && failure->signal != 0)
-        snprintf(out, room, ": its worker, pid %d, was killed by signal %d",
-                 failure->pid, failure->signal);
     else if (failure->kind == IPC_EXCEPTION_DIED)
-        snprintf(out, room, ": its worker, pid %d, ended with code %d",
-                 failure->pid, failure->exitcode);
+        snprintf(out, room, ": its worker, pid %d, %s", failure->pid, how);
     else if (failure->kind == IPC_EXCEPTION_DEADLINE)
         snprintf(out, room, ": its time was up");
     else
         snprintf(out, room, " failed: %s", ipc_strerror(failure->status));
+}
+
+static const char *why_not_run(const struct ipc__piece *piece, int status)
+{
+    const char *reason =
+        status == -ENOTRECOVERABLE ? ipc__pool_reason(piece->future->pool) : "";
+    return reason[0] != '\0' ? reason : ipc_strerror(status);
 }
 
 int ipc__piece_fail(const struct ipc__piece *piece, uint32_t item, size_t count)
@@ -361,7 +368,7 @@ int ipc__piece_fail(const struct ipc__piece *piece, uint32_t item, size_t count)
     else
         snprintf(text, sizeof text, " %s: %s",
                  item < part->next ? "failed" : "was not run",
-                 ipc_strerror(status));
+                 why_not_run(piece, status));
     if (count == 0)
         return ipc__fail(status, "item %zu%s", index, text);
     return ipc__fail(status, "item %zu of %zu%s", index, count, text);

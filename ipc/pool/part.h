@@ -8,6 +8,7 @@
 #ifndef IPC_POOL_PART_H
 #define IPC_POOL_PART_H
 
+#include "pool/death.h"
 #include "pool/table.h"
 #include "pool/worker.h"
 
@@ -26,9 +27,8 @@ struct ipc__part_failure {
     uint32_t item; /* + 1; 0: none has */
     int32_t status;
     int32_t pid;
-    int32_t signal;
-    int32_t exitcode;
     uint32_t kind; /* IPC_EXCEPTION_... */
+    struct ipc__death death;
     char message[162];
 };
 

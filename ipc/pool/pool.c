@@ -13,6 +13,7 @@
 #include "base/bits.h"
 #include "base/options.h"
 #include "core/error.h"
+#include "core/family.h"
 #include "core/local.h"
 #include "core/private_lock.h"
 #include "core/waiting.h"
@@ -84,6 +85,11 @@ static int check_options(const ipc_pool_options *o)
     if (o->start_method > IPC_START_SPAWN)
         return ipc__fail(-EINVAL, "pool: unknown start method %u",
                          o->start_method);
+    if ((o->cpu_count != 0 && o->cpus == NULL) ||
+        (o->rlimit_count != 0 && o->rlimits == NULL))
+        return ipc__fail(-EINVAL, "pool: a count, but nothing there");
+    if (o->kind == IPC_POOL_THREADS && o->rlimit_count != 0)
+        return ipc__fail(-EINVAL, "pool: rlimits are for processes");
     if (o->spread && o->cpu_count == 0)
         return ipc__fail(-EINVAL, "pool: spread over which CPUs?");
     return 0;
@@ -96,6 +102,15 @@ static uint32_t start_method(const ipc_pool_options *o)
     return o->start_method != IPC_START_DEFAULT
                ? o->start_method
                : (uint32_t)ipc_get_start_method();
+}
+
+static bool is_family_memory(const void *address)
+{
+    struct ipc__region *family;
+    uintptr_t lo;
+    uintptr_t span;
+    return ipc__family(&family) == 0 &&
+           ipc__region_find(address, &lo, &span) == family;
 }
 
 static int fill_pool(ipc_pool *pool, const ipc_pool_options *o)
@@ -122,6 +137,10 @@ static int fill_pool(ipc_pool *pool, const ipc_pool_options *o)
     else
         snprintf(pool->name, sizeof pool->name, "Pool-%u",
                  add_relaxed(&pools.numbered, 1) + 1);
+    if (pool->start_method != IPC_START_FORK && o->initializer_arg != NULL &&
+        !is_family_memory(o->initializer_arg))
+        return ipc__fail(-EINVAL, "%s: initializer_arg is not in family memory",
+                         pool->name);
     int rc = ipc__pool_name_function(pool, (ipc__any_function)o->initializer,
                                      &pool->initializer);
     if (rc == 0)
@@ -358,15 +377,16 @@ int ipc_pool_new(const ipc_pool_options *options, ipc_pool **out)
         return rc;
     }
     maker->pool->maker = maker;
+    *out = maker->pool; /* before they are forked: they see it too */
     rc = start(maker);
     if (rc != 0) {
+        *out = NULL;
         if (maker->has_supervisor)
             ipc__supervisor_ask(maker, IPC__ASK_KILL);
         dispose(maker);
         return rc;
     }
     remember(maker);
-    *out = maker->pool;
     return 0;
 }
 
@@ -439,6 +459,8 @@ int ipc_pool_kill(ipc_pool *pool)
 void ipc_pool_interrupt(ipc_pool *pool)
 {
     const int error = errno;
+    if (pool == NULL || pool->maker_pid != getpid())
+        return; /* the handler is inherited by children */
     (void)add_release(&pool->interrupts, 1);
     ipc__pool_ring(pool);
     errno = error;

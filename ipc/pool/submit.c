@@ -92,6 +92,8 @@ int ipc_pool_submit_with(ipc_pool *pool, const ipc_task_options *options,
     int rc = ipc__options_read(&o, sizeof o, options);
     if (rc != 0)
         return ipc__fail(rc, "task: options of another version");
+    if (o.task_ns < -1)
+        return ipc__fail(-EINVAL, "task: a negative time");
     struct ipc__order order = {.arg = arg,
                                .arg_bytes = arg_bytes,
                                .result_bytes = result_bytes,

@@ -18,9 +18,11 @@
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include <ipc/error.h>
 #include <ipc/shared.h>
 
 #include "base/atomic.h"
@@ -28,6 +30,7 @@
 #include "core/peers.h"
 #include "core/waiting.h"
 #include "kernel/procfs.h"
+#include "pool/death.h"
 #include "pool/future.h"
 #include "pool/job.h"
 #include "pool/maker.h"
@@ -39,6 +42,7 @@
 #define CLIENTS_NS     ((int64_t)500 * 1000 * 1000)
 #define SOON_NS        ((int64_t)1000 * 1000)
 #define ATTEMPTS_MAX   3
+#define STILLBORN_MAX  3
 
 struct round {
     struct ipc__maker *maker;
@@ -144,7 +148,20 @@ static void end_tasks_of(struct round *r, uint32_t worker)
 
 /* ---- dead workers ---- */
 
-static void note_death(struct round *r, bool got_anywhere)
+/* deaths: how many of them, and when. */
+static void break_by_deaths(struct round *r, uint32_t last, int error,
+                            const char *deaths)
+{
+    struct ipc_future record = {.signal = 0};
+    char how[96];
+    ipc__crew_describe(r->maker, last, &record);
+    const struct ipc__death death = ipc__death_of(&record);
+    ipc__death_describe(&death, how, sizeof how);
+    ipc__pool_break(r->pool, error, "%s, the last %s", deaths, how);
+    ipc__supervisor_ask(r->maker, IPC__ASK_CANCEL);
+}
+
+static void note_death(struct round *r, uint32_t i, bool got_anywhere)
 {
     struct ipc__maker *maker = r->maker;
     struct ipc_pool *pool = r->pool;
@@ -163,17 +180,61 @@ static void note_death(struct round *r, bool got_anywhere)
         maker->deaths[(maker->death_count - most) % IPC__DEATHS] >=
             r->now - pool->deaths_ns &&
         pool->broken == 0) {
-        store_release(&pool->broken, EOWNERDEAD);
-        ipc__supervisor_ask(maker, IPC__ASK_CANCEL);
+        char deaths[96];
+        snprintf(deaths, sizeof deaths, "%u workers of %s died within %g s",
+                 most, pool->name, (double)pool->deaths_ns / 1e9);
+        break_by_deaths(r, i, EOWNERDEAD, deaths);
     }
 }
 
-/* It submitted, too: what it had submitted is nobody's. */
-static void bury_submitter(struct round *r, int32_t pid)
+/* It submitted, too: what it had submitted is nobody's.  Of one that has left in
+ * good order it may be the result of a task: it is the maker's. */
+static void bury_submitter(struct round *r, int32_t pid, bool left)
 {
-    for (uint32_t i = 1; i < IPC__CLIENTS; i++)
-        if ((int32_t)load_relaxed(&r->pool->clients[i].id) == pid)
-            ipc__table_bury_client(r->pool, i);
+    for (uint32_t i = 1; i < IPC__CLIENTS; i++) {
+        if ((int32_t)load_relaxed(&r->pool->clients[i].id) != pid)
+            continue;
+        if (left)
+            ipc__table_adopt(r->pool, i);
+        ipc__table_bury_client(r->pool, i);
+    }
+}
+
+/* Workers that end by themselves before they have begun would do so for ever.
+ * (SIGKILL comes from others, or for want of memory in the initializer.) */
+static void look_at_beginnings(struct round *r, uint32_t i)
+{
+    struct ipc__maker *maker = r->maker;
+    struct ipc_future how = {.signal = 0};
+    if (load_acquire(&r->pool->workers[i].ready) == 1) {
+        maker->stillborn = 0;
+        return;
+    }
+    ipc__crew_describe(maker, i, &how);
+    if (maker->hands[i].was_signaled ||
+        (how.signal == SIGKILL && r->pool->initializer == 0))
+        return;
+    if (++maker->stillborn >= STILLBORN_MAX && r->pool->broken == 0) {
+        char deaths[96];
+        snprintf(deaths, sizeof deaths,
+                 "%u workers of %s died before they had begun",
+                 maker->stillborn, r->pool->name);
+        break_by_deaths(r, i, ECHILD, deaths);
+    }
+}
+
+static void break_by_beginning(struct round *r, uint32_t i)
+{
+    const struct ipc_pool *pool = r->pool;
+    const int status = load_acquire(&pool->workers[i].ready);
+    if (status < 0)
+        ipc__pool_break(r->pool, ECHILD,
+                        "the initializer of %s-%u has failed: %d (%s)",
+                        pool->name, i + 1, status, ipc_strerror(status));
+    else
+        ipc__pool_break(r->pool, ECHILD, "%s-%u could not begin", pool->name,
+                        i + 1);
+    ipc__supervisor_ask(r->maker, IPC__ASK_CANCEL);
 }
 
 static void bury(struct round *r, uint32_t i)
@@ -184,17 +245,16 @@ static void bury(struct round *r, uint32_t i)
     const uint32_t phase = load_acquire(&w->phase);
     const bool left = phase == IPC__WORKER_LEAVING;
     const bool got_anywhere = w->done + w->failed != 0;
-    if (phase == IPC__WORKER_FAILED && pool->broken == 0) {
-        store_release(&pool->broken, ECHILD);
-        ipc__supervisor_ask(r->maker, IPC__ASK_CANCEL);
-    }
+    look_at_beginnings(r, i);
+    if (phase == IPC__WORKER_FAILED && pool->broken == 0)
+        break_by_beginning(r, i);
     end_tasks_of(r, i);
     ipc__table_bury_worker(pool, i);
     if (pool->kind == IPC_POOL_PROCESSES && w->pid != 0)
-        bury_submitter(r, w->pid);
+        bury_submitter(r, w->pid, left);
     ipc__future_ring();
     if (!left && !hand->was_signaled)
-        note_death(r, got_anywhere);
+        note_death(r, i, got_anywhere);
     store_relaxed(&pool->tasks_before, pool->tasks_before + w->done);
     store_relaxed(&pool->failed_before, pool->failed_before + w->failed);
     store_relaxed(&w->done, 0);
@@ -252,15 +312,15 @@ static void look_at_times(struct round *r, uint32_t i)
     if (!hand->started)
         return;
     const int64_t due = load_acquire(&w->due);
-    const uint32_t running = load_acquire(&w->running);
+    const uint32_t of = load_acquire(&w->due_of);
     if (due != 0 && due > r->now) {
         look_again_at(r, due);
-    } else if (due != 0 && running != 0 && !hand->was_signaled) {
-        struct ipc_future *future = &r->pool->records[running - 1];
+    } else if (due != 0 && of != 0 && !hand->was_signaled) {
+        struct ipc_future *future = &r->pool->records[of - 1];
         /* It may be in another item by now: that one stops when it sees the
-         * flag, and is run again. */
+         * flag, and is run again; or in another task. */
         if (runner_of(load_acquire(&future->state)) == i &&
-            load_acquire(&w->due) == due && /* nor in another task */
+            load_acquire(&w->due) == due &&
             ipc__future_set_flag(future, IPC__TERMINATE) &&
             load_relaxed(&w->due) == due) {
             hand->for_deadline = true;

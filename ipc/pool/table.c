@@ -58,6 +58,7 @@
 #include "kernel/memory.h"
 #include "kernel/procfs.h"
 #include "memory/shared.h"
+#include "pool/death.h"
 #include "pool/future.h"
 #include "pool/worker.h"
 
@@ -208,7 +209,8 @@ static int look_for_room(struct ipc_pool *pool)
     const uint32_t tail = load_relaxed(&pool->tail);
     if (unlikely((tail & IPC__LINE_CLOSED) != 0))
         return load_relaxed(&pool->broken) != 0
-                   ? ipc__fail(-ENOTRECOVERABLE, "%s is broken", pool->name)
+                   ? ipc__fail(-ENOTRECOVERABLE, "%s is broken: %s", pool->name,
+                               ipc__pool_reason(pool))
                    : ipc__fail(-EPIPE, "%s was shut down", pool->name);
     const uint32_t most =
         pool->max_pending != 0 ? pool->max_pending : pool->line_mask;

@@ -70,6 +70,9 @@ void ipc__table_bury_worker(struct ipc_pool *pool, uint32_t worker);
  * of which nobody will ask.  By the supervisor. */
 void ipc__table_bury_client(struct ipc_pool *pool, uint32_t client);
 
+/* What a client has submitted, and is whole, is the maker's from now on. */
+void ipc__table_adopt(struct ipc_pool *pool, uint32_t client);
+
 /* The number of the calling process among those who submit. */
 uint16_t ipc__table_client(struct ipc_pool *pool);
 

@@ -137,6 +137,17 @@ static void bury_record(struct ipc_future *record)
     (void)ipc__table_free(record);
 }
 
+void ipc__table_adopt(struct ipc_pool *pool, uint32_t client)
+{
+    const uint32_t made = load_acquire(&pool->made);
+    for (uint32_t i = 0; i < made; i++) {
+        struct ipc_future *record = &pool->records[i];
+        if (load_relaxed(&record->client) == client &&
+            ipc__future_state(load_acquire(&record->state)) >= IPC__PENDING)
+            store_relaxed(&record->client, 0);
+    }
+}
+
 void ipc__table_bury_client(struct ipc_pool *pool, uint32_t client)
 {
     const uint32_t made = load_acquire(&pool->made);

@@ -138,8 +138,11 @@ static void advance_head(struct ipc_pool *pool, uint32_t n)
 static uint32_t fair_share(const struct ipc_pool *pool, uint32_t pending,
                            uint32_t most)
 {
+    /* Also of those who are to come. */
     const uint32_t living = load_relaxed(&pool->living);
-    const uint32_t share = pending / (2 * (living != 0 ? living : 1));
+    const uint32_t wanted = load_relaxed(&pool->wanted);
+    const uint32_t workers = living > wanted ? living : wanted;
+    const uint32_t share = pending / (2 * (workers != 0 ? workers : 1));
     return pool->max_pending != 0 || share <= 1 ? 1
            : share < most                       ? share
                                                 : most;
@@ -319,6 +322,8 @@ void ipc__table_enter(struct ipc_pool *pool, uint32_t worker)
     store_relaxed(&w->running, 0);
     store_relaxed(&w->since, 0);
     store_relaxed(&w->due, 0);
+    store_relaxed(&w->due_of, 0);
+    store_relaxed(&w->ready, 0);
     store_relaxed(&w->done, 0);
     store_relaxed(&w->failed, 0);
     store_relaxed(&w->pid, 0);

@@ -23,6 +23,7 @@
 #include "base/atomic.h"
 #include "base/bits.h"
 #include "core/error.h"
+#include "core/local.h"
 #include "core/peers.h"
 #include "core/waiting.h"
 #include "pool/future.h"
@@ -84,34 +85,49 @@ static int64_t time_allowed(const struct ipc_pool *pool,
     return ns == 0 ? pool->task_ns : ns;
 }
 
-/* The supervisor may sleep beyond it. */
-static void note_due(struct ipc_pool *pool, struct ipc__worker *w, int64_t due)
+/* When whose time is up; of a task inside another one, who is first.  The
+ * supervisor may sleep beyond it. */
+struct due {
+    int64_t at; /* 0: never */
+    uint32_t of;
+};
+
+static void note_due(struct ipc_pool *pool, struct ipc__worker *w,
+                     struct due due)
 {
-    store_relaxed(&w->due, due);
+    store_relaxed(&w->due, 0);
+    store_release(&w->due_of, due.of);
+    store_release(&w->due, due.at);
     full_barrier();
-    if (due != 0 && due < load_relaxed(&pool->looks_at))
+    if (due.at != 0 && due.at < load_relaxed(&pool->looks_at))
         ipc__pool_ring(pool);
 }
 
+static struct due due_of(const struct ipc__worker *w)
+{
+    return (struct due){load_relaxed(&w->due), load_relaxed(&w->due_of)};
+}
+
 static void note_begin(struct ipc_pool *pool, struct ipc__worker *w,
-                       const struct ipc_future *future)
+                       const struct ipc_future *future, int64_t outer)
 {
     const int64_t ns = time_allowed(pool, future);
+    const uint32_t index = ipc__table_index(future) + 1;
     store_relaxed(&w->since, coarse_now());
-    store_relaxed(&w->running, ipc__table_index(future) + 1);
-    if (unlikely(ns > 0))
-        note_due(pool, w, ipc_after_ns(ns));
+    store_relaxed(&w->running, index);
+    if (likely(ns <= 0))
+        return;
+    const int64_t at = ipc_after_ns(ns);
+    if (outer == 0 || at < outer)
+        note_due(pool, w, (struct due){at, index});
 }
 
 void ipc__worker_item(struct ipc_task *task, size_t index)
 {
     struct ipc_pool *pool = task->pool;
     struct ipc__worker *w = &pool->workers[task->worker];
-    const int64_t ns = time_allowed(pool, task->future);
     task->index = index;
-    store_relaxed(&w->since, coarse_now());
-    if (ns > 0)
-        note_due(pool, w, ipc_after_ns(ns));
+    note_begin(pool, w, task->future, task->outer_due);
 }
 
 static int call(struct ipc_task *task)
@@ -140,7 +156,9 @@ static void blame(const struct ipc_task *task, const struct ipc__worker *w,
                   int status)
 {
     struct ipc_future *future = task->future;
-    const bool is_due = w->due != 0 && ipc_time_left(w->due) <= 0;
+    const struct due due = due_of(w);
+    const bool is_due = due.at != 0 && ipc_time_left(due.at) <= 0 &&
+                        due.of == ipc__table_index(task->future) + 1;
     char text[64];
     future->pid = w->pid;
     if (status == -ECANCELED && was_terminated(future)) {
@@ -160,25 +178,38 @@ static void blame(const struct ipc_task *task, const struct ipc__worker *w,
 
 /* Of a task inside another one, that one goes on, and its time. */
 static void note_end(const struct ipc_task *task, struct ipc__worker *w,
-                     int64_t due)
+                     struct due due)
 {
     const struct ipc_task *outer = task->outer;
     store_relaxed(&w->running,
                   outer != NULL ? ipc__table_index(outer->future) + 1 : 0);
-    if (unlikely(load_relaxed(&w->due) != due))
+    if (unlikely(load_relaxed(&w->due) != due.at))
         note_due(task->pool, w, due);
+}
+
+/* A task has forked, and its child has returned from it: there is nothing more
+ * for that to do. */
+static SLOW_PATH _Noreturn void end_of_a_stray(int status)
+{
+    _exit(status == 0 ? 0 : 1);
 }
 
 void ipc__worker_run_one(struct ipc_pool *pool, uint32_t worker,
                          struct ipc_future *future)
 {
     struct ipc__worker *w = &pool->workers[worker];
-    struct ipc_task task = {
-        .future = future, .pool = pool, .worker = worker, .outer = ipc__task};
-    const int64_t due = load_relaxed(&w->due); /* of the outer one */
-    note_begin(pool, w, future);
+    const struct due due = due_of(w); /* of the outer one */
+    const uint64_t process = load_relaxed(&ipc__local.process);
+    struct ipc_task task = {.future = future,
+                            .pool = pool,
+                            .worker = worker,
+                            .outer = ipc__task,
+                            .outer_due = due.at};
+    note_begin(pool, w, future, due.at);
     ipc__task = &task;
     const int status = call(&task);
+    if (unlikely(load_relaxed(&ipc__local.process) != process))
+        end_of_a_stray(status);
     ipc__task = task.outer;
     if (unlikely(status != 0))
         blame(&task, w, status);
@@ -341,11 +372,15 @@ static int begin(struct ipc_pool *pool, uint32_t worker)
     store_release(&w->id, ipc__self.id);
     store_release(&w->phase, IPC__WORKER_AWAKE);
     ipc__pool_ring(pool); /* so that it watches us */
-    if (pool->initializer == 0)
-        return 0;
-    int (*initializer)(void *) =
-        (int (*)(void *))ipc__pool_function(pool->initializer);
-    return initializer != NULL ? initializer(pool->initializer_arg) : -EINVAL;
+    int status = 0;
+    if (pool->initializer != 0) {
+        int (*initializer)(void *) =
+            (int (*)(void *))ipc__pool_function(pool->initializer);
+        status =
+            initializer != NULL ? initializer(pool->initializer_arg) : -EINVAL;
+    }
+    store_release(&w->ready, status == 0 ? 1 : status > 0 ? -EINVAL : status);
+    return status;
 }
 
 static void finish(struct ipc_pool *pool)

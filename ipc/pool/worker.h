@@ -12,7 +12,8 @@ struct ipc_task {
     bool has_message;
     bool is_item; /* of a map */
     size_t index;
-    struct ipc_task *outer; /* that waits for this one */
+    struct ipc_task *outer; /* that waits for this one, */
+    int64_t outer_due;      /* until this time; 0: for ever */
 };
 
 /* What the calling thread runs now, in which worker of which pool. */

@@ -250,6 +250,59 @@ static void none_and_the_same_twice(void)
     free_future(one);
 }
 
+struct told {
+    size_t calls, done, total;
+};
+
+static void note_progress(size_t done, size_t total, void *arg)
+{
+    struct told *told = arg;
+    told->calls++;
+    told->done = done;
+    told->total = total;
+}
+
+static void expect_told(const struct told *told, size_t calls, size_t done)
+{
+    assert_int_equal(told->calls, calls);
+    assert_int_equal(told->done, done);
+    assert_int_equal(told->total, 4);
+}
+
+/* With each that next() returns, and with nothing else. */
+static void progress_is_told_of_each(void)
+{
+    ipc_future **f = new_numbers(4);
+    ipc_future *some[] = {f[0], NULL, f[1], f[2], NULL, f[3]};
+    struct told told = {0, 0, 0};
+    ipc_as_completed *next;
+    size_t i;
+    CHECK(ipc_as_completed_begin(some, 6, &next), 0);
+    ipc_as_completed_progress(next, note_progress, &told);
+    CHECK(ipc_as_completed_next(next, IPC_TIME_NOW, &i), -EAGAIN);
+    CHECK(ipc_as_completed_next(next, ipc_after_ms(SOON_MS), &i), -ETIMEDOUT);
+    assert_int_equal(told.calls, 0);
+    set_number(f[2], 1);
+    fail_it(f[0]);
+    CHECK(ipc_as_completed_next(next, IPC_TIME_NOW, &i), 1);
+    expect_told(&told, 1, 1);
+    CHECK(ipc_as_completed_next(next, IPC_TIME_NOW, &i), 1);
+    expect_told(&told, 2, 2);
+    CHECK(ipc_as_completed_next(next, IPC_TIME_NOW, &i), -EAGAIN);
+    ipc_as_completed_progress(next, NULL, NULL);
+    set_number(f[1], 1);
+    CHECK(ipc_as_completed_next(next, IPC_TIME_NOW, &i), 1);
+    expect_told(&told, 2, 2);
+    ipc_as_completed_progress(next, note_progress, &told);
+    CHECK(ipc_future_cancel(f[3]), 0);
+    CHECK(ipc_as_completed_next(next, IPC_TIME_NOW, &i), 1);
+    expect_told(&told, 3, 4);
+    CHECK(ipc_as_completed_next(next, IPC_TIME_NOW, &i), 0);
+    expect_told(&told, 3, 4);
+    ipc_as_completed_end(next);
+    free_numbers(f, 4);
+}
+
 /* A future may be freed as soon as it was told of. */
 static void freed_on_the_way(void)
 {
@@ -409,6 +462,7 @@ static const struct test_case cases[] = {
     TEST_CASE(completed_while_the_wait_begins),
     TEST_CASE(as_they_are_done),
     TEST_CASE(none_and_the_same_twice),
+    TEST_CASE(progress_is_told_of_each),
     TEST_CASE(freed_on_the_way),
     TEST_CASE(a_thousand_by_a_thread),
     TEST_CASE(a_thousand_by_a_process),

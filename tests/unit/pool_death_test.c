@@ -14,6 +14,7 @@ enum way {
     BY_SIGSEGV,
     BY_SIGKILL,
     BY_SIGTERM,
+    BY_REAL_TIME_SIGNAL,
     BY_PTHREAD_EXIT,
     BY_EXEC,
     BY_EXEC_AND_STAY,
@@ -46,6 +47,9 @@ static _Noreturn void die_this_way(int way)
         break;
     case BY_SIGTERM:
         (void)raise(SIGTERM);
+        break;
+    case BY_REAL_TIME_SIGNAL:
+        (void)raise(40);
         break;
     case BY_PTHREAD_EXIT:
         look_for_no_leaks();
@@ -116,6 +120,7 @@ static const struct {
     [BY_SIGSEGV] = {"was killed by SIGSEGV while it ran this task", SIGSEGV, 0},
     [BY_SIGKILL] = {"was killed by SIGKILL", SIGKILL, 0},
     [BY_SIGTERM] = {"was killed by SIGTERM", SIGTERM, 0},
+    [BY_REAL_TIME_SIGNAL] = {"was killed by signal 40 while", 40, 0},
     [BY_EXEC] = {"", 0, 5},
     [BY_EXEC_AND_STAY] = {"was killed by SIGKILL", SIGKILL, 0},
 };
@@ -164,6 +169,42 @@ static void a_task_that_ends_its_thread(uint32_t kind)
     free_pool(pool);
 }
 BOTH_KINDS(a_task_that_ends_its_thread);
+
+/* As a program does that closes all it does not know. */
+static void close_pidfds(void)
+{
+    for (int fd = 3; fd < 256; fd++) {
+        char path[32];
+        char what[64] = "";
+        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+        if (readlink(path, what, sizeof what - 1) > 0 &&
+            strstr(what, "pidfd") != NULL)
+            assert_int_equal(close(fd), 0);
+    }
+}
+
+/* The kernel drops the status, and there is no descriptor that has it. */
+static void an_end_that_nobody_saw(void)
+{
+    ipc_worker_info worker;
+    (void)signal(SIGCHLD, SIG_IGN);
+    ipc_pool *pool = new_pool(IPC_POOL_PROCESSES, 1);
+    (void)wait_for_workers(pool, &worker, 1);
+    close_pidfds();
+    ipc_future *f = submit_death(pool, BY_FAST_EXIT);
+    expect_status(f, -EOWNERDEAD);
+    expect_says(" died (nobody saw how) while it ran this task");
+    const ipc_exception e = exception_of(f);
+    assert_int_equal(e.kind, IPC_EXCEPTION_DIED);
+    assert_int_equal(e.signal, 0);
+    assert_int_equal(e.exitcode, -1);
+    assert_false(e.core);
+    assert_false(e.maybe_oom);
+    free_future(f);
+    expect_works(pool);
+    free_pool(pool);
+    (void)signal(SIGCHLD, SIG_DFL);
+}
 
 /* ---- a core dump ---- */
 
@@ -329,12 +370,16 @@ static void too_many_deaths_break_the_pool(uint32_t kind)
         n++;
     expect_status(f[2], -EOWNERDEAD);
     expect_status(wait, -ENOTRECOVERABLE);
+    expect_says("broken: 3 workers of Pool-1 died within 3600 s, the last ");
     assert_int_equal(exception_of(wait).kind, IPC_EXCEPTION_BROKEN);
     for (int i = 0; i < n; i++)
         expect_status(pending[i], -ENOTRECOVERABLE);
     assert_true(figures(pool).broken);
     CHECK(ipc_pool_submit(pool, add_one, &n, sizeof n, sizeof n, &wait),
           -ENOTRECOVERABLE);
+    expect_says("Pool-1 is broken: 3 workers of Pool-1 died within 3600 s, ");
+    expect_says(kind == IPC_POOL_THREADS ? "the last ended with exit code 0"
+                                         : "the last was killed by SIGKILL");
     let_go(scene, &held, 1); /* it finishes what it runs */
     free_pool(pool);
     free_scene(scene);
@@ -369,7 +414,6 @@ static void an_initializer_that_kills_its_worker(void)
 {
     ipc_pool_options options = with_workers(IPC_POOL_PROCESSES, 2);
     options.initializer = die_before_the_first;
-    options.max_deaths = 4;
     ipc_pool *pool = pool_with(&options);
     ipc_future *f = NULL;
     const int n = 1;
@@ -407,6 +451,7 @@ static const struct test_case cases[] = {
     TEST_CASE(each_death_costs_one_task),
     TEST_CASE(a_task_that_becomes_another_program),
     BOTH_CASES(a_task_that_ends_its_thread),
+    TEST_CASE(an_end_that_nobody_saw),
     TEST_CASE(the_core_flag_says_what_wait_says),
     BOTH_CASES(run_again_if_it_may_be),
     BOTH_CASES(what_fails_is_not_retried),

@@ -333,7 +333,7 @@ static void after_a_failure_one_may_go_on(void)
 static void a_killed_worker_costs_one_item(void)
 {
     ipc_pool *pool = new_pool(IPC_POOL_PROCESSES, 2);
-    go_on(pool, die_at_tens, -EOWNERDEAD, "was killed by signal 9");
+    go_on(pool, die_at_tens, -EOWNERDEAD, "was killed by SIGKILL");
     free_pool(pool);
 }
 

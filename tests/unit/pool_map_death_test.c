@@ -53,7 +53,7 @@ static void a_killed_worker_fails_its_item(void)
                            sizeof results[0], NULL),
               -EOWNERDEAD);
     expect_detail("item 500 of 1000: its worker, pid ");
-    expect_detail("was killed by signal 9");
+    expect_detail("was killed by SIGKILL");
     free_pool(pool);
 }
 
@@ -101,7 +101,7 @@ static void a_worker_that_exits_fails_its_item(void)
     expect_rc(ipc_pool_map(pool, exit_at_5, NULL, 0, 10, NULL, 0, NULL),
               -EOWNERDEAD);
     expect_detail("item 5 of 10: its worker, pid ");
-    expect_detail("ended with code 17");
+    expect_detail("ended with exit code 17");
     free_pool(pool);
 }
 
@@ -117,6 +117,13 @@ static int die_at_first(const void *arg, void *result, ipc_task *task)
         kill(getpid(), SIGKILL);
     *(size_t *)result = i * 2;
     return 0;
+}
+
+static void expect_retried(const ipc_pool *pool, uint64_t items)
+{
+    ipc_pool_stats stats = IPC_POOL_STATS_INIT;
+    expect_rc(ipc_pool_query(pool, &stats), 0);
+    assert_int_equal(stats.retried, items);
 }
 
 static void with_retries_items_are_run_again(void)
@@ -135,6 +142,7 @@ static void with_retries_items_are_run_again(void)
         assert_int_equal(results[i], i * 2);
         assert_int_equal(shared[i], i % 30 == 7 ? 2 : 1);
     }
+    expect_retried(pool, 3);
     free_pool(pool);
 }
 
@@ -159,6 +167,7 @@ static void an_item_that_has_killed_three_workers_fails(void)
         ipc_pool_map(pool, die_always_at_3, NULL, 0, 12, NULL, 0, &options),
         -EOWNERDEAD);
     assert_int_equal(count_of(&shared[0]), 3);
+    expect_retried(pool, 2);
     free_pool(pool);
 }
 
@@ -327,6 +336,29 @@ static void time_of_item(ipc_pool *pool)
     expect_detail("item 40 of 100: its time was up");
 }
 
+static void negative_times(ipc_pool *pool)
+{
+    const ipc_imap_source source = {.count = 1};
+    ipc_map_options options = with_chunk(0);
+    ipc_task_options task = IPC_TASK_OPTIONS_INIT;
+    ipc_imap *imap;
+    options.task_ns = -2;
+    task.task_ns = INT64_MIN;
+    expect_rc(ipc_pool_map(pool, spin, NULL, 0, 1, results, 8, &options),
+              -EINVAL);
+    expect_rc(ipc_pool_imap(pool, spin, &source, 8, &options, &imap), -EINVAL);
+    expect_rc(ipc_pool_submit_with(pool, &task, spin, NULL, 0, 8,
+                                   IPC_TIME_FOREVER, NULL),
+              -EINVAL);
+    options.task_ns = -1;
+    expect_rc(ipc_pool_map(pool, spin, NULL, 0, 1, results, 8, &options), 0);
+}
+
+static void a_negative_time_is_for_ever_or_refused(void)
+{
+    with_both(negative_times);
+}
+
 static void an_item_has_its_own_time(void)
 {
     with_both(time_of_item);
@@ -412,6 +444,7 @@ static const struct test_case cases[] = {
     TEST_CASE(a_map_has_a_deadline),
     TEST_CASE(nobody_writes_after_the_deadline),
     TEST_CASE(an_item_has_its_own_time),
+    TEST_CASE(a_negative_time_is_for_ever_or_refused),
     TEST_CASE(progress_rises_to_the_total),
     TEST_CASE(progress_is_told_while_a_part_runs),
 };

@@ -125,6 +125,39 @@ static void an_initializer_that_fails_breaks_the_pool(uint32_t kind)
 }
 BOTH_KINDS(an_initializer_that_fails_breaks_the_pool);
 
+static int fail_with_eio(void *arg)
+{
+    meet_wait(&((struct scene *)arg)->open, 1, LIMIT_MS);
+    return -EIO;
+}
+
+static void a_broken_pool_says_which_initializer_failed(uint32_t kind)
+{
+    static const char says[] =
+        "broken: the initializer of Crew-1 has failed: -5 (Input/output error)";
+    struct scene *scene = new_scene();
+    ipc_pool_options options = with_setup(kind, 1, scene);
+    options.initializer = fail_with_eio;
+    options.name = "Crew";
+    ipc_pool *pool = pool_with(&options);
+    ipc_future *f = submit_number(pool, 1);
+    say(&scene->open);
+    expect_status(f, -ENOTRECOVERABLE);
+    expect_says(says);
+    assert_non_null(strstr(exception_of(f).message, says));
+    expect_broken(pool);
+    expect_says("Crew is broken: ");
+    expect_says(says);
+    int results[2];
+    CHECK(ipc_pool_map(pool, add_one, (const int[]){1, 2}, sizeof(int), 2,
+                       results, sizeof(int), NULL),
+          -ENOTRECOVERABLE);
+    expect_says(says);
+    free_pool(pool);
+    free_scene(scene);
+}
+BOTH_KINDS(a_broken_pool_says_which_initializer_failed);
+
 /* ---- replaced after so many tasks ---- */
 
 static int who(const void *arg, void *result, ipc_task *task)
@@ -365,6 +398,7 @@ static const struct test_case cases[] = {
     BOTH_CASES(before_the_first_task),
     TEST_CASE(no_finalizer_when_it_is_killed),
     BOTH_CASES(an_initializer_that_fails_breaks_the_pool),
+    BOTH_CASES(a_broken_pool_says_which_initializer_failed),
     BOTH_CASES(replaced_after_so_many_tasks),
     BOTH_CASES(more_workers_while_all_are_busy),
     BOTH_CASES(fewer_workers_while_some_are_busy),

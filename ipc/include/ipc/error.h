@@ -22,7 +22,8 @@
  *     -ETIMEDOUT        the deadline of an _until call has passed
  *     -EDEADLK          the caller would wait for itself
  *     -EPERM            the caller does not own it, or may not touch it
- *     -ENOTRECOVERABLE  its owner died and nobody repaired it
+ *     -ENOTRECOVERABLE  its owner died and nobody repaired it;
+ *                       the pool is broken
  *     -EBUSY            still in use
  *     -ECANCELED        cancelled; the barrier is broken
  *     -EOWNERDEAD       who was at it has died: a writer, and the data needs repair;

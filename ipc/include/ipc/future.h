@@ -64,8 +64,9 @@ IPC_API IPC_MUST_USE int
 ipc_future_result_until(ipc_future *future, void *buffer, size_t room,
                         size_t *bytes, ipc_deadline deadline) IPC_NONNULL(1);
 
-/* The same without a copy.  *data is good until the future is freed.  Owns:
- * the future. */
+/* The same without a copy.  *data is good until the future is freed.  With a
+ * deadline of IPC_TIME_NOW it is -EAGAIN that it is not done.  Owns: the
+ * future. */
 IPC_API IPC_MUST_USE int ipc_future_borrow(ipc_future *future,
                                            const void **data, size_t *bytes,
                                            ipc_deadline deadline)
@@ -93,7 +94,7 @@ enum {
     IPC_EXCEPTION_DIED,      /* its worker did, while it ran */
     IPC_EXCEPTION_CANCELLED, /* somebody did not want it any more */
     IPC_EXCEPTION_DEADLINE,  /* its time was up */
-    IPC_EXCEPTION_BROKEN     /* its pool is broken, or has ended */
+    IPC_EXCEPTION_BROKEN     /* its pool is broken, or has lost its maker */
 };
 
 typedef struct ipc_exception {
@@ -102,7 +103,8 @@ typedef struct ipc_exception {
     int32_t status;    /* what result() returns */
     int32_t pid;       /* of the worker in whose hands it failed; or 0 */
     int32_t signal;    /* DIED: by which; 0: it ended by itself */
-    int32_t exitcode;  /* DIED without a signal: of the worker */
+    int32_t exitcode;  /* DIED without a signal: of the worker; -1: nobody saw
+                          how it ended */
     uint32_t attempts; /* how often it was begun */
     bool core;         /* DIED: it left a core dump */
     bool maybe_oom;    /* DIED: killed by SIGKILL, and the kernel has counted a
@@ -119,7 +121,7 @@ typedef struct ipc_exception {
     }
 
 /* Wait until it is done and say what went wrong.  Waiting as
- * ipc_future_wait_until(). */
+ * ipc_future_wait_until(); with IPC_TIME_NOW as ipc_future_wait_nowait(). */
 IPC_API IPC_MUST_USE int ipc_future_exception(ipc_future *future,
                                               ipc_exception *out,
                                               ipc_deadline deadline)
@@ -146,8 +148,8 @@ IPC_API int ipc_future_terminate(ipc_future *future, int64_t grace_ns)
  * its result dropped.  Its callbacks are called all the same, and it goes after
  * the last one.  NULL is fine.
  *
- * Errors: -EINVAL this is no future, or was freed; -EBUSY somebody waits for it
- * in this process. */
+ * Errors: -EINVAL this is no future, or was freed; -EBUSY somebody waits for
+ * it, in this process or another one. */
 IPC_API int ipc_future_free(ipc_future *future);
 
 /* ---- callbacks ---- */
@@ -155,7 +157,8 @@ IPC_API int ipc_future_free(ipc_future *future);
 /* Have fn(future, arg) called when it is done, exactly once: at once, by the
  * caller, if it is already; else by the library's thread for callbacks, which
  * this process then has (all signals blocked).  Callbacks of a future are
- * called in the order in which they were added.  They may wait for nothing long,
+ * called in the order in which they were added; those of different futures may
+ * be called by both at the same time.  They may wait for nothing long,
  * and may free the future as their last act; what they return or leave undone
  * harms nobody else's.
  *
@@ -198,6 +201,14 @@ IPC_API IPC_MUST_USE int ipc_as_completed_begin(ipc_future *const *futures,
                                                 size_t n,
                                                 ipc_as_completed **out)
     IPC_NONNULL(3);
+
+/* Have progress(done, total, arg) called, by the caller of next(), with each
+ * one that it returns; ipc_progress_bar_show() will do.  NULL: no more. */
+IPC_API void ipc_as_completed_progress(ipc_as_completed *iterator,
+                                       void (*progress)(size_t done,
+                                                        size_t total,
+                                                        void *arg),
+                                       void *arg) IPC_NONNULL(1);
 IPC_API IPC_MUST_USE int ipc_as_completed_next(ipc_as_completed *iterator,
                                                ipc_deadline deadline,
                                                size_t *index) IPC_NONNULL(1, 3);

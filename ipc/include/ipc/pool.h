@@ -49,10 +49,18 @@
  * A pool has one thread of its own, in the process that made it.  It sleeps
  * until a worker dies, a task's time is up or somebody asks for something.
  *
+ * A task that waits for another task of its pool which nobody has begun runs
+ * that one in place (future.h).  They share a worker then: if one is ended while
+ * it runs, or dies, so does the other, of which IPC_EXCEPTION_DIED is said.
+ *
+ * Workers that replace others, or are added later, are forked while the program
+ * has threads: see process.h for what that means, and start them by forkserver
+ * if it matters.
+ *
  * Tasks are begun in the order in which they were submitted, but those that a
  * dead worker had taken and not begun, or is to begin again, come last.  The
- * futures of a process that is killed are freed, and what it had pending is
- * cancelled, unless nobody was to ask for it; that is known of 250 processes that
+ * futures of a process that has ended are freed (but for those of a worker that has
+ * left in good order: its maker has them), and what it had pending is cancelled, unless nobody was to ask for it; that is known of 250 processes that
  * live and submit.
  *
  * Threads: any.  Processes: any member of the family may submit, also workers;
@@ -110,7 +118,9 @@ typedef struct ipc_pool_options {
     uint32_t start_method;
 
     /* Run in each worker before its first task and after its last (not when it
-     * is killed).  An initializer that fails breaks the pool. */
+     * is killed).  An initializer that fails breaks the pool; so do three
+     * workers in a row that end in it.  initializer_arg has to be in family
+     * memory, or NULL, if the workers are not forked. */
     int (*initializer)(void *arg);
     void (*finalizer)(void *arg);
     void *initializer_arg;
@@ -126,15 +136,16 @@ typedef struct ipc_pool_options {
     int64_t idle_ns;
     uint32_t min_workers;
 
-    /* The pool is broken after max_deaths within deaths_ns.  0: 100, 10 s. */
+    /* The pool is broken after max_deaths (128 at most) within deaths_ns.  0:
+     * 100, 10 s. */
     uint32_t max_deaths;
     int64_t deaths_ns;
 
     /* "NAME-1", "NAME-2"... are the workers' names.  NULL: "Pool-1". */
     const char *name;
 
-    /* Of worker processes, see process.h.  With spread each worker is put on
-     * one of the CPUs, in turn. */
+    /* Of workers, see process.h.  With spread each one is put on one of the
+     * CPUs, in turn.  Limits are for processes only. */
     const int *cpus;
     uint32_t cpu_count;
     bool spread;
@@ -146,7 +157,8 @@ typedef struct ipc_pool_options {
 } ipc_pool_options;
 
 /* Worker processes get SIGINT as the others of their terminal do.  Else they
- * ignore it, and whoever made the pool decides (ipc_pool_interrupt()). */
+ * ignore it, and whoever made the pool decides (ipc_pool_interrupt()).  Handlers
+ * of the program for SIGINT and SIGTERM are not called in workers. */
 #define IPC_POOL_KEEP_INTERRUPT 1u
 
 #define IPC_POOL_OPTIONS_INIT                                                  \
@@ -189,8 +201,9 @@ IPC_API int ipc_pool_terminate(ipc_pool *pool) IPC_NONNULL(1);
 IPC_API int ipc_pool_kill(ipc_pool *pool) IPC_NONNULL(1);
 
 /* For a handler of SIGINT: the first call cancels what is pending and lets the
- * rest finish; the second terminates.  Async-signal-safe. */
-IPC_API void ipc_pool_interrupt(ipc_pool *pool) IPC_NONNULL(1);
+ * rest finish; the second terminates.  In children of the maker, which inherit
+ * the handler, it does nothing; nor if pool is NULL.  Async-signal-safe. */
+IPC_API void ipc_pool_interrupt(ipc_pool *pool);
 
 /* Shut it down with cancel_pending, wait, and free it, with all its futures:
  * they must not be used any more.  NULL is fine.  For the maker; in another
@@ -215,7 +228,8 @@ IPC_API IPC_MUST_USE int ipc_pool_resize(ipc_pool *pool, uint32_t workers)
  * Errors: -EPIPE the pool was shut down; -ENOTRECOVERABLE it is broken;
  * -EAGAIN (_nowait) and -ETIMEDOUT (_until) too many are pending; -ENOBUFS more
  * than a million futures are not freed; -EMSGSIZE over 1 GiB; -ENOMEM;
- * -EINVAL fn is not registered, in a pool whose workers are not forked. */
+ * -EINVAL fn is not registered, in a pool whose workers are not forked; or a
+ * task_ns below -1. */
 IPC_API IPC_MUST_USE int ipc_pool_submit(ipc_pool *pool, ipc_task_function *fn,
                                          const void *arg, size_t arg_bytes,
                                          size_t result_bytes, ipc_future **out)
