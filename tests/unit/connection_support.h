@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include <ipc/connection.h>
+#include <ipc/shared.h>
 #include <ipc/error.h>
 
 enum {
@@ -148,6 +149,7 @@ static inline void expect_end(ipc_connection *c)
 static inline int count_fds(void)
 {
     int count = -1;
+    assert_int_equal(ipc_shared_init(), 0); /* its descriptor stays open */
     DIR *dir = opendir("/proc/self/fd");
     assert_non_null(dir);
     for (struct dirent *entry; (entry = readdir(dir)) != NULL;)
