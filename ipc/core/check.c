@@ -270,11 +270,14 @@ int ipc__check_wait(const struct ipc__owned *object, const uint64_t *word)
         return 0;
     /* While we looked, somebody in it may have gone on.  But who waits for
      * what we hold does not; once that was seen, nor does who waits for him;
-     * and so on: each time one more is sure. */
+     * and so on: each time one more is sure.  (But for readers that have only
+     * just come, and step back for a writer: they are given a moment.) */
     int steps = 1;
-    for (int i = 0; i <= steps; i++)
+    for (int i = 0; i <= steps; i++) {
         if (!find_circle(object, word, line, &steps))
             return 0;
+        ipc_sleep_until(ipc_after_ms(1));
+    }
     ipc__check_forget();
     return ipc__fail(-EDEADLK, "%s", line);
 }
