@@ -162,6 +162,8 @@ static void blame(const struct ipc_task *task, const struct ipc__worker *w,
     char text[64];
     future->pid = w->pid;
     if (status == -ECANCELED && was_terminated(future)) {
+        if (task->pool->kind == IPC_POOL_PROCESSES)
+            future->attempts++; /* as the supervisor would have counted */
         if (is_due)
             ipc__future_blame(future, IPC_EXCEPTION_DEADLINE, -ETIME,
                               "its time was up");
