@@ -13,8 +13,8 @@
 #include <unistd.h>
 
 #include <ipc/connection.h>
-#include <ipc/shared.h>
 #include <ipc/error.h>
+#include <ipc/shared.h>
 
 enum {
     LIMIT_MS = 10000, /* it hangs */
