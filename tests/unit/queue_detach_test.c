@@ -8,6 +8,8 @@
 #include <ipc/segment.h>
 #include <ipc/wait.h>
 
+#include "queue/users.h"
+
 #define NAME "/ipc-test-detach"
 
 static const uint32_t kinds[] = {0, IPC_QUEUE_RELAXED, IPC_QUEUE_LIFO,
@@ -38,7 +40,6 @@ static void expect_kept(ipc_queue *queue, const char *why)
 struct waiter {
     ipc_queue *queue;
     int (*wait)(ipc_queue *queue);
-    uint32_t tid;
     int rc;
 };
 
@@ -79,17 +80,19 @@ static int wait_for_a_descriptor_too(ipc_queue *queue)
 static void *wait_in_thread(void *arg)
 {
     struct waiter *w = arg;
-    __atomic_store_n(&w->tid, (uint32_t)own_tid(), __ATOMIC_SEQ_CST);
     w->rc = w->wait(w->queue);
     return NULL;
 }
 
-static pid_t tid_of(const struct waiter *w)
+/* Asleep is not enough: on its way there it joins the family, and may sleep
+ * over each call that takes. */
+static void wait_until_it_waits(const struct waiter *w)
 {
-    uint32_t tid;
-    while ((tid = __atomic_load_n(&w->tid, __ATOMIC_SEQ_CST)) == 0)
+    const int64_t end = test_now_ns() + LIMIT_MS * 1000000LL;
+    while (!ipc__queue_is_waited_for(w->queue)) {
+        assert_true(test_now_ns() < end);
         poll_pause();
-    return (pid_t)tid;
+    }
 }
 
 static void get_one(ipc_queue *queue)
@@ -130,7 +133,7 @@ static void expect_kept_while(int (*wait)(ipc_queue *queue),
         struct waiter w = {.queue = create(kinds[i]), .wait = wait};
         before(w.queue);
         const pthread_t thread = start_thread(wait_in_thread, &w);
-        wait_until_blocked(tid_of(&w), LIMIT_MS);
+        wait_until_it_waits(&w);
         expect_kept(w.queue, "is waited for by this process");
         end(w.queue);
         join_thread(thread);
@@ -197,7 +200,7 @@ static void a_forked_child_may_let_go(void)
     struct role role;
     struct waiter w = {.queue = create(0), .wait = wait_to_get};
     const pthread_t thread = start_thread(wait_in_thread, &w);
-    wait_until_blocked(tid_of(&w), LIMIT_MS);
+    wait_until_it_waits(&w);
     role_start(&role, detach_in_child, w.queue);
     role_wait_ok(&role, LIMIT_MS);
     expect_kept(w.queue, "is waited for");

@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <ipc/error.h>
@@ -211,11 +210,6 @@ static inline void expect_whole(ipc_queue *queue)
 }
 
 /* ---- threads ---- */
-
-static inline pid_t own_tid(void)
-{
-    return (pid_t)syscall(SYS_gettid);
-}
 
 static inline pthread_t start_thread(void *(*fn)(void *arg), void *arg)
 {
