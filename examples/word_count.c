@@ -1,15 +1,15 @@
 /* The most frequent words of many files: map and reduce.
  *
- *     with ProcessPoolExecutor() as pool:
- *         for words in pool.map(count_words, files):     # map
- *             total.update(words)                        # reduce
+ *     with Pool() as pool:
+ *         for words in pool.imap_unordered(count_words, files):   # map
+ *             total.update(words)                                 # reduce
  *     print(total.most_common(10))
  *
  *     word_count [FILE...]         (no file: the sources of libipc)
  *
  * A worker reads a file and counts; what it gives back is as long as there are
- * different words.  This process adds up the counts of each file as it is
- * done. */
+ * different words.  This process adds up the counts of each file as it is done,
+ * where the worker has put them. */
 #include "word_table.h"
 
 #include <ipc/ipc.h>
@@ -52,11 +52,12 @@ static int count_stream(struct word_table *table, FILE *file)
     return rc;
 }
 
-/* The task: arg is the name of a file, the result a row of words. */
+/* The task: arg is the name of a file, which the worker has too, as it was
+ * forked; the result is a row of words. */
 static int count_words(const void *arg, void *result, ipc_task *task)
 {
     struct word_table table = {NULL, 0, 0};
-    const char *path = arg;
+    const char *path = *(char *const *)arg;
     FILE *file = fopen(path, "re");
     int rc;
 
@@ -77,45 +78,38 @@ static int count_words(const void *arg, void *result, ipc_task *task)
 
 /* ---- reduce: here ---- */
 
-static void add_counts(struct word_table *total, ipc_future *counts)
+static void add_counts(struct word_table *total, const struct word *words,
+                       size_t n)
 {
-    const void *data;
-    size_t bytes;
-    int rc = ipc_future_borrow(counts, &data, &bytes, IPC_TIME_NOW);
-
-    if (rc < 0)
-        errx(2, "%s: %s", ipc_error_detail(), ipc_strerror(rc));
-    for (const struct word *word = data;
-         word < (const struct word *)data + bytes / sizeof *word; word++)
+    for (const struct word *word = words; word < words + n; word++)
         word_table_add(total, word->text, strlen(word->text), word->count);
-    check(ipc_future_free(counts));
 }
 
 static void count_files(struct word_table *total, char **paths, size_t n)
 {
-    ipc_future **counts = calloc(n, sizeof(ipc_future *));
-    ipc_as_completed *next;
+    const ipc_imap_source files = {
+        .items = paths, .item_bytes = sizeof *paths, .count = n};
+    ipc_map_options options = IPC_MAP_OPTIONS_INIT;
     ipc_progress_bar bar;
+    ipc_imap *counts;
     ipc_pool *pool;
-    size_t i;
+    const void *words;
+    size_t bytes;
     int rc;
 
-    if (counts == NULL)
-        err(1, "%zu files", n);
     check(ipc_progress_bar_begin(&bar, "count", n, NULL));
+    options.progress = ipc_progress_bar_show;
+    options.progress_arg = &bar;
     check(ipc_pool_new(NULL, &pool));
-    for (i = 0; i < n; i++)
-        check(ipc_pool_submit(pool, count_words, paths[i], strlen(paths[i]) + 1,
-                              0, &counts[i]));
-    check(ipc_as_completed_begin(counts, n, &next));
-    ipc_as_completed_progress(next, ipc_progress_bar_show, &bar);
-    while ((rc = ipc_as_completed_next(next, IPC_TIME_FOREVER, &i)) > 0)
-        add_counts(total, counts[i]);
-    check(rc);
-    ipc_as_completed_end(next);
+    check(ipc_pool_imap_unordered(pool, count_words, &files, 0, &options,
+                                  &counts));
+    while ((rc = ipc_imap_borrow(counts, &words, &bytes, IPC_TIME_FOREVER)) > 0)
+        add_counts(total, words, bytes / sizeof(struct word));
+    if (rc < 0)
+        errx(2, "%s: %s", ipc_error_detail(), ipc_strerror(rc));
+    ipc_imap_end(counts);
     check(ipc_pool_free(pool));
     ipc_progress_bar_end(&bar);
-    free(counts);
 }
 
 static void print_most(struct word_table *total, size_t files)

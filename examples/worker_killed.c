@@ -85,7 +85,7 @@ static ipc_future *submit_unlucky(ipc_pool *pool)
 
     options.retries = 1;
     check(ipc_pool_submit_with(pool, &options, unlucky, &number, sizeof number,
-                               sizeof(int), IPC_TIME_FOREVER, &lucky));
+                               sizeof(int), &lucky));
     return lucky;
 }
 

@@ -33,5 +33,8 @@ void ipc__pool_break(struct ipc_pool *pool, int error, const char *format, ...)
 
 const char *ipc__pool_reason(const struct ipc_pool *pool)
 {
-    return load_acquire(&pool->broken) != 0 ? pool->reason : "";
+    const uint32_t error = load_acquire(&pool->broken);
+    if (error == IPC__MAKER_DIED) /* whatever it was about to say */
+        return "its maker has died";
+    return error != 0 ? pool->reason : "";
 }

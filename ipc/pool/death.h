@@ -26,7 +26,12 @@ void ipc__death_describe(const struct ipc__death *death, char *out,
 void ipc__pool_break(struct ipc_pool *pool, int error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Why it is; it is broken. */
+/* Why it is; "" if it is not. */
 const char *ipc__pool_reason(const struct ipc_pool *pool);
+
+/* Has a pool lost its maker?  Then it is broken from now on, if it was not shut
+ * down: nobody runs what is submitted.  thorough: see ipc__peer_look().
+ * (orphan.c) */
+bool ipc__pool_is_orphan(struct ipc_pool *pool, bool thorough);
 
 #endif

@@ -6,7 +6,9 @@
  *
  * State
  *   pieces    parts that are at work or done, in the order of their items;
- *   current   the part whose results are being fetched, from item `at` on;
+ *   current   the part whose results are being fetched, from item `at` on.  The
+ *             one before may be lent to the caller: so the part stays until the
+ *             next call, also when all of it was fetched;
  *   drafted   items that are in the draft and could not be submitted yet. */
 #include <errno.h>
 #include <stdio.h>
@@ -127,24 +129,43 @@ static void tell(ipc_imap *imap)
     ipc__progress_tell(&imap->progress, imap->fetched, total);
 }
 
-/* The next result of the current part. */
-static int fetch(ipc_imap *imap, void *result)
+/* The next result of the current part: where it lies. */
+static int fetch(ipc_imap *imap, const void **data, size_t *bytes)
 {
-    struct ipc__piece *piece = &imap->current;
+    const struct ipc__piece *piece = &imap->current;
     const uint32_t item = imap->at++;
-    const size_t bytes = imap->cut.result_bytes;
-    int rc = ipc__piece_status(piece, item);
+    const int rc = ipc__piece_status(piece, item);
     imap->index = piece->part->first + item;
     imap->fetched++;
     if (rc != 0)
-        rc = ipc__piece_fail(
+        return ipc__piece_fail(
             piece, item, imap->source.next == NULL ? imap->source.count : 0);
-    else if (result != NULL && bytes != 0)
-        memcpy(result, ipc__piece_result(piece, item), bytes);
-    if (imap->at == piece->part->count)
+    return ipc__piece_borrow(piece, item, data, bytes);
+}
+
+/* Of the current part all is fetched, and nothing is lent any more. */
+static void let_go(ipc_imap *imap)
+{
+    struct ipc__piece *piece = &imap->current;
+    if (piece->future != NULL && imap->at == piece->part->count)
         ipc__piece_free(piece);
-    tell(imap);
-    return rc == 0 ? 1 : rc;
+}
+
+static int copy_out(const ipc_imap *imap, void *result, const void *data,
+                    size_t bytes)
+{
+    const size_t room = imap->cut.result_bytes;
+    if (bytes > room)
+        return ipc__fail(-EMSGSIZE,
+                         "item %zu has a result of %zu bytes, %zu "
+                         "are the most: see ipc_imap_borrow()",
+                         imap->index, bytes, room);
+    if (room != 0) {
+        if (bytes != 0)
+            memcpy(result, data, bytes);
+        memset((char *)result + bytes, 0, room - bytes);
+    }
+    return 0;
 }
 
 /* Is there one that is done?  1: it is the current one; 0; or an error. */
@@ -199,21 +220,54 @@ static int not_yet(const ipc_imap *imap, int rc, ipc_deadline deadline)
                      imap->fetched);
 }
 
-int ipc_imap_next(ipc_imap *imap, void *result, ipc_deadline deadline)
+/* Have a current part: 1; 0 that was all; or an error. */
+static int find(ipc_imap *imap, ipc_deadline deadline)
 {
     if (imap->deadline < deadline)
         deadline = imap->deadline;
+    let_go(imap);
     int rc = fill_window(imap, deadline);
     if (rc != 0)
         return not_yet(imap, rc, deadline);
-    if (imap->current.future == NULL) {
-        if (imap->pieces.used == 0)
-            return end_of(imap);
-        rc = wait_for_one(imap, deadline);
-        if (rc < 0)
-            return not_yet(imap, rc, deadline);
+    if (imap->current.future != NULL)
+        return 1;
+    if (imap->pieces.used == 0)
+        return end_of(imap);
+    rc = wait_for_one(imap, deadline);
+    return rc < 0 ? not_yet(imap, rc, deadline) : rc;
+}
+
+int ipc_imap_next(ipc_imap *imap, void *result, ipc_deadline deadline)
+{
+    const void *data = NULL;
+    size_t bytes = 0;
+    int rc = find(imap, deadline);
+    if (rc <= 0)
+        return rc;
+    rc = fetch(imap, &data, &bytes);
+    if (rc == 0 && result != NULL)
+        rc = copy_out(imap, result, data, bytes);
+    let_go(imap);
+    tell(imap);
+    return rc == 0 ? 1 : rc;
+}
+
+int ipc_imap_borrow(ipc_imap *imap, const void **data, size_t *bytes,
+                    ipc_deadline deadline)
+{
+    const void *lent = NULL;
+    size_t n = 0;
+    int rc = find(imap, deadline);
+    if (rc <= 0)
+        return rc;
+    rc = fetch(imap, &lent, &n);
+    if (rc == 0) {
+        *data = lent;
+        if (bytes != NULL)
+            *bytes = n;
     }
-    return fetch(imap, result);
+    tell(imap);
+    return rc == 0 ? 1 : rc;
 }
 
 size_t ipc_imap_index(const ipc_imap *imap)

@@ -57,6 +57,11 @@ static const uint32_t *sizes_of(struct ipc__part *part)
     return (const uint32_t *)(void *)behind(part, part->sizes_at);
 }
 
+static uint32_t *result_sizes_of(struct ipc__part *part)
+{
+    return (uint32_t *)(void *)behind(part, part->result_sizes_at);
+}
+
 /* Do count elements lie within the part, or none at all (offset 0)? */
 static bool holds(const struct ipc_future *future, uint64_t offset,
                   uint64_t each, uint64_t count)
@@ -82,6 +87,7 @@ static bool is_sound(const struct ipc_future *future,
                part->array_count) ||
         !holds(future, part->statuses_at, sizeof(int32_t), part->count) ||
         !holds(future, part->sizes_at, sizeof(uint32_t), part->count) ||
+        !holds(future, part->result_sizes_at, sizeof(uint32_t), part->count) ||
         !holds(future, part->pointers_at, sizeof(void *), part->array_count) ||
         !array_is_sound(future, part->count, &part->results))
         return false;
@@ -156,6 +162,7 @@ struct run {
     size_t item_bytes;
     char *results;
     size_t result_bytes;
+    uint32_t *result_sizes; /* NULL: all have result_bytes */
     bool timed;
 };
 
@@ -182,6 +189,8 @@ static int run_item(const struct run *run, uint32_t item)
     const size_t index = run->part->first + item;
     if (unlikely(run->timed))
         ipc__worker_item(task, index);
+    if (unlikely(run->result_sizes != NULL))
+        run->result_sizes[item] = (uint32_t)run->result_bytes;
     task->index = index;
     task->has_message = false;
     return run->fn(arg_of(run, item), run->result_bytes != 0 ? result : NULL,
@@ -221,6 +230,8 @@ static void set_up(struct run *run)
     run->item_bytes = part->arrays[0].item_bytes;
     run->results = array_at(part, &part->results);
     run->result_bytes = part->results.item_bytes;
+    if (part->result_sizes_at != 0)
+        run->result_sizes = result_sizes_of(part);
     run->timed = run->task->pool->task_ns != 0 ||
                  (run->task->future->shape & IPC__TIMED) != 0;
 }
@@ -309,7 +320,43 @@ size_t ipc__job_arg_bytes(const struct ipc_task *task)
 
 size_t ipc__job_result_bytes(const struct ipc_task *task)
 {
-    return part_of(task)->results.item_bytes;
+    struct ipc__part *part = part_of(task);
+    return part->result_sizes_at != 0
+               ? result_sizes_of(part)[task->index - part->first]
+               : part->results.item_bytes;
+}
+
+static void *take_place(struct ipc__part *part, uint32_t item, size_t bytes)
+{
+    if (bytes == 0)
+        return NULL;
+    char *place = array_at(part, &part->results);
+    return memset(place + item * part->results.item_bytes, 0, bytes);
+}
+
+int ipc__job_reserve(struct ipc_task *task, size_t bytes, void **out)
+{
+    struct ipc__part *part = part_of(task);
+    const uint32_t item = (uint32_t)(task->index - part->first);
+    const size_t most = part->results.item_bytes;
+    *out = NULL;
+    if (part->result_sizes_at == 0)
+        return ipc__fail(-ENOTSUP, "the results of a map have one size");
+    result_sizes_of(part)[item] = 0;
+    if (bytes <= most) {
+        *out = take_place(part, item, bytes);
+    } else if ((part->flags & IPC__PART_ANY_SIZE) != 0) {
+        const int rc = ipc__future_make_room(task->future, bytes);
+        if (rc != 0)
+            return rc;
+        *out = ipc__future_data(task->future);
+    } else {
+        return ipc__fail(-EMSGSIZE,
+                         "a result of %zu bytes, %zu are the most in chunks",
+                         bytes, most);
+    }
+    result_sizes_of(part)[item] = (uint32_t)bytes;
+    return 0;
 }
 
 uint32_t ipc__job_attempt(const struct ipc_task *task)

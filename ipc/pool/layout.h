@@ -249,7 +249,7 @@ struct ipc_pool {
     uint32_t shrunk;       /* there are fewer workers than wanted: ring */
     uint32_t interrupts;   /* ipc_pool_interrupt() was called so often */
     uint32_t clients_full; /* somebody found no place among them: ring */
-    uint32_t broken;       /* 0, or a positive errno */
+    uint32_t broken;       /* 0, a positive errno, or IPC__MAKER_DIED */
     uint64_t tasks_before; /* of workers that are gone */
     uint64_t failed_before;
     uint64_t retried;
@@ -261,6 +261,9 @@ struct ipc_pool {
 
     _Alignas(IPC__LINE) struct ipc__client clients[IPC__CLIENTS];
 };
+
+/* Broken by who has found that; without a reason of its own. */
+#define IPC__MAKER_DIED 0x10000u
 
 enum ipc__pool_phase {
     IPC__POOL_RUNNING = 0,

@@ -1,16 +1,22 @@
-/* Futures whose runner has died, where no supervisor sees to that: promises, and
- * tasks of a pool whose maker has died too.  Those who wait see to it.
+/* Futures whose runner has died, where no supervisor sees to that: promises,
+ * and tasks of a pool whose maker has died too.  Those who wait see to it.
+ *
+ * Such a pool is broken: it takes nothing more from when somebody has found
+ * that its maker is dead, by waiting for a future of it or for room.
  *
  * Whoever finds such a future has `runner` name itself, by CAS, in the place of
  * the dead one, and completes it.  Of a task, which names its worker in its
  * word, the word has to say first that runner counts.
  *
  * Death
- *   of who takes over: it is the runner then, and found dead by the next. */
+ *   of who takes over: it is the runner then, and found dead by the next;
+ *   of who breaks the pool: whoever comes next closes it. */
 #include <errno.h>
 
 #include "core/error.h"
+#include "pool/death.h"
 #include "pool/future.h"
+#include "pool/table.h"
 
 /* Until it has said who it is, that is told by the process alone. */
 static uint64_t supervisor_of(const struct ipc_pool *pool)
@@ -19,6 +25,25 @@ static uint64_t supervisor_of(const struct ipc_pool *pool)
     if (id != 0 || load_acquire(&pool->phase) == IPC__POOL_ENDED)
         return id;
     return (uint32_t)pool->maker_pid;
+}
+
+static void break_orphan(struct ipc_pool *pool)
+{
+    if ((load_relaxed(&pool->tail) & IPC__LINE_CLOSED) != 0)
+        return;
+    (void)cas32_release(&pool->broken, 0, IPC__MAKER_DIED);
+    ipc__table_close(pool);
+}
+
+bool ipc__pool_is_orphan(struct ipc_pool *pool, bool thorough)
+{
+    const uint64_t id = supervisor_of(pool);
+    struct ipc__peer supervisor = {.dead = false};
+    if (id != 0)
+        ipc__peer_look(pool, id, thorough, &supervisor);
+    if (supervisor.dead)
+        break_orphan(pool);
+    return supervisor.dead;
 }
 
 uint64_t ipc__future_guardian(const struct ipc_future *future, uint32_t word)
@@ -90,6 +115,7 @@ static bool look_at_task(struct ipc_future *future, uint32_t word,
                          bool thorough, struct ipc__peer *out)
 {
     struct ipc_pool *pool = future->pool;
+    break_orphan(pool);
     if (ipc__future_state(word) == IPC__PENDING)
         return ipc__future_end_pending(future, IPC_EXCEPTION_BROKEN,
                                        -ENOTRECOVERABLE) ||

@@ -73,7 +73,7 @@ static size_t bytes_each(const struct ipc__cut *cut, const bool *copied)
 {
     size_t bytes = copied[cut->array_count] ? cut->result_bytes : 0;
     bytes += cut->statuses ? sizeof(int32_t) : 0;
-    bytes += cut->streams ? sizeof(uint32_t) : 0;
+    bytes += cut->streams ? 2 * sizeof(uint32_t) : 0;
     for (uint32_t k = 0; k < cut->array_count && bytes <= COPY_MAX; k++)
         if (copied[k] && cut->arrays[k].item_bytes > COPY_MAX)
             bytes = COPY_MAX + 1;
@@ -140,8 +140,11 @@ static int make_draft(struct ipc__cut *cut, const bool *copied)
         part->pointers_at = (uint32_t)take(cut, n * sizeof(void *), 8);
     if (cut->statuses)
         part->statuses_at = (uint32_t)take(cut, cut->chunk * 4ul, 4);
-    if (cut->streams)
+    if (cut->streams) {
         part->sizes_at = (uint32_t)take(cut, cut->chunk * 4ul, 4);
+        part->result_sizes_at = (uint32_t)take(cut, cut->chunk * 4ul, 4);
+        part->flags |= cut->chunk == 1 ? IPC__PART_ANY_SIZE : 0;
+    }
     for (uint32_t k = 0; k < n; k++)
         lay_out_array(cut, &part->arrays[k], cut->arrays[k].item_bytes,
                       copied[k]);
@@ -333,6 +336,24 @@ const char *ipc__piece_result(const struct ipc__piece *piece, uint32_t item)
     const struct ipc__part_array *results = &piece->part->results;
     return (const char *)piece->part + results->offset +
            item * results->item_bytes;
+}
+
+int ipc__piece_borrow(const struct ipc__piece *piece, uint32_t item,
+                      const void **data, size_t *bytes)
+{
+    const struct ipc__part *part = piece->part;
+    const char *sizes = (const char *)part + part->result_sizes_at;
+    const size_t n = ((const uint32_t *)(const void *)sizes)[item];
+    const bool is_large = n > part->results.item_bytes;
+    const void *found = is_large ? ipc__future_data(piece->future)
+                        : n != 0 ? ipc__piece_result(piece, item)
+                                 : NULL;
+    if (is_large && (found == NULL || n != piece->future->result_bytes))
+        return ipc__fail(-EUCLEAN, "item %zu has no result",
+                         (size_t)part->first + item);
+    *data = found;
+    *bytes = n;
+    return 0;
 }
 
 static void describe(char *out, size_t room,

@@ -12,8 +12,9 @@
 #include "pool/table.h"
 #include "pool/worker.h"
 
-#define IPC__PART_STAR  1u /* fn gets pointers, one into each array */
-#define IPC__PART_GO_ON 2u /* after failures, which are in statuses */
+#define IPC__PART_STAR     1u /* fn gets pointers, one into each array */
+#define IPC__PART_GO_ON    2u /* after failures, which are in statuses */
+#define IPC__PART_ANY_SIZE 4u /* of its only item: see result_sizes_at */
 
 /* The first item is at this address, or so many bytes behind the header. */
 struct ipc__part_array {
@@ -42,7 +43,10 @@ struct ipc__part {
     uint32_t statuses_at; /* offsets; 0: there are none */
     uint32_t sizes_at;    /* of items of different sizes */
     uint32_t pointers_at; /* room for those that fn gets */
-    uint32_t stop;        /* begin no more items; also later */
+    /* Of results of different sizes.  One that is larger than its place among
+     * the results is the result of the part's future. */
+    uint32_t result_sizes_at;
+    uint32_t stop; /* begin no more items; also later */
     struct ipc__part_array results;
 
     /* How far it is.  By its worker, and by the supervisor when that is
@@ -71,7 +75,7 @@ struct ipc__cut {
     char *results;
     size_t result_bytes;
     bool statuses;
-    bool streams;  /* the caller drafts items of any size, keeps no results */
+    bool streams;  /* items and results of any size; results are not kept */
     bool in_place; /* parts see memory of the caller */
     size_t draft_bytes;
     struct ipc__part *draft; /* the next part is written here */
@@ -126,6 +130,11 @@ void ipc__piece_free(struct ipc__piece *piece);
 int ipc__piece_status(const struct ipc__piece *piece, uint32_t item);
 const char *ipc__piece_result(const struct ipc__piece *piece, uint32_t item);
 
+/* The same of streams, where it may have any size.  *data is NULL if that is
+ * 0.  0; -EUCLEAN. */
+int ipc__piece_borrow(const struct ipc__piece *piece, uint32_t item,
+                      const void **data, size_t *bytes);
+
 /* Say why an item has failed, as the error's detail; returns its status. */
 int ipc__piece_fail(const struct ipc__piece *piece, uint32_t item,
                     size_t count);
@@ -168,5 +177,8 @@ size_t ipc__job_arg_bytes(const struct ipc_task *task);
 size_t ipc__job_result_bytes(const struct ipc_task *task);
 uint32_t ipc__job_attempt(const struct ipc_task *task);
 void ipc__job_say(struct ipc_task *task, const char *message);
+
+/* See ipc_task_reserve(). */
+int ipc__job_reserve(struct ipc_task *task, size_t bytes, void **out);
 
 #endif

@@ -7,6 +7,13 @@
 #include "pool/table.h"
 #include "pool/worker.h"
 
+static SLOW_PATH int refuse(struct ipc_future **out, int rc)
+{
+    if (out != NULL)
+        *out = NULL;
+    return rc;
+}
+
 /* Its own worker must not wait for room: those who would make it may all wait
  * here. */
 static int submit_inside(struct ipc_pool *pool, const struct ipc__order *order,
@@ -27,7 +34,7 @@ static int submit(struct ipc_pool *pool, const struct ipc__order *order,
 {
     struct ipc_future *future = NULL;
     if (unlikely(pool->magic != IPC__POOL_MAGIC))
-        return ipc__fail(-EINVAL, "this is no pool, or was freed");
+        return refuse(out, ipc__fail(-EINVAL, "this is no pool, or was freed"));
     const int rc = unlikely(ipc__task != NULL) && ipc__task->pool == pool &&
                            deadline != IPC_TIME_NOW
                        ? submit_inside(pool, order, &future)
@@ -44,6 +51,13 @@ static ipc_deadline until(ipc_deadline deadline)
     return deadline > 0 ? deadline : 1;
 }
 
+static ipc_deadline deadline_of(const ipc_task_options *o)
+{
+    if (o->nowait)
+        return IPC_TIME_NOW;
+    return o->deadline != 0 ? until(o->deadline) : IPC_TIME_FOREVER;
+}
+
 /* NOLINTBEGIN(readability-function-size): they have so many, see pool.h */
 
 static int submit_plain(ipc_pool *pool, ipc_task_function *fn, const void *arg,
@@ -56,7 +70,8 @@ static int submit_plain(ipc_pool *pool, ipc_task_function *fn, const void *arg,
                                .abandoned = out == NULL};
     const int rc =
         ipc__pool_name_function(pool, (ipc__any_function)fn, &order.fn);
-    return likely(rc == 0) ? submit(pool, &order, deadline, out) : rc;
+    return likely(rc == 0) ? submit(pool, &order, deadline, out)
+                           : refuse(out, rc);
 }
 
 int ipc_pool_submit_until(ipc_pool *pool, ipc_task_function *fn,
@@ -86,14 +101,14 @@ int ipc_pool_submit_nowait(ipc_pool *pool, ipc_task_function *fn,
 int ipc_pool_submit_with(ipc_pool *pool, const ipc_task_options *options,
                          ipc_task_function *fn, const void *arg,
                          size_t arg_bytes, size_t result_bytes,
-                         ipc_deadline deadline, ipc_future **out)
+                         ipc_future **out)
 {
     ipc_task_options o;
     int rc = ipc__options_read(&o, sizeof o, options);
     if (rc != 0)
-        return ipc__fail(rc, "task: options of another version");
+        return refuse(out, ipc__fail(rc, "task: options of another version"));
     if (o.task_ns < -1)
-        return ipc__fail(-EINVAL, "task: a negative time");
+        return refuse(out, ipc__fail(-EINVAL, "task: a negative time"));
     struct ipc__order order = {.arg = arg,
                                .arg_bytes = arg_bytes,
                                .result_bytes = result_bytes,
@@ -102,7 +117,8 @@ int ipc_pool_submit_with(ipc_pool *pool, const ipc_task_options *options,
                                .shape = IPC__TIMED,
                                .abandoned = out == NULL};
     rc = ipc__pool_name_function(pool, (ipc__any_function)fn, &order.fn);
-    return rc == 0 ? submit(pool, &order, until(deadline), out) : rc;
+    return rc == 0 ? submit(pool, &order, deadline_of(&o), out)
+                   : refuse(out, rc);
 }
 
 /* NOLINTEND(readability-function-size) */

@@ -23,7 +23,7 @@
  *
  * Invariants
  *   1  a pending record is in line between head and tail, or in the claims of a
- *      worker, or its worker is dead and not buried (supervisor.c);
+ *      worker, or its worker is dead and not buried (supervisor_deaths.c);
  *   2  a record that is neither FREE nor final is being filled, pending or run
  *      by somebody who can be found: client, line, runner.
  *
@@ -434,10 +434,12 @@ static int submit_once(struct submission *s)
 
 /* Sleep until something has been taken out of the line. */
 static int wait_for_room(struct ipc_pool *pool, struct ipc__pace *pace,
-                         ipc_deadline deadline)
+                         bool *thorough, ipc_deadline deadline)
 {
     if (ipc__table_skip_stale(pool))
         return 0;
+    if (*thorough && ipc__pool_is_orphan(pool, true))
+        return 0; /* then it is refused */
     if (deadline == IPC_TIME_NOW)
         return ipc__fail(-EAGAIN, "%s has %u tasks pending", pool->name,
                          ipc__table_pending(pool));
@@ -453,8 +455,8 @@ static int wait_for_room(struct ipc_pool *pool, struct ipc__pace *pace,
     if ((head & IPC__LINE_SLEEPERS) == 0 &&
         !cas32_relaxed(&pool->head, head, head | IPC__LINE_SLEEPERS))
         return 0;
-    (void)ipc__sleep(pace, &pool->head, head | IPC__LINE_SLEEPERS, NULL, 0,
-                     deadline);
+    *thorough = ipc__sleep(pace, &pool->head, head | IPC__LINE_SLEEPERS, NULL,
+                           0, deadline);
     return 0;
 }
 
@@ -474,11 +476,12 @@ int ipc__table_submit(struct ipc_pool *pool, const struct ipc__order *order,
     struct submission s = {pool, order, NULL, IPC__PENDING,
                            ipc__table_client(pool)};
     struct ipc__pace pace = {0};
+    bool thorough = false;
     int rc = check_order(pool, order);
     if (unlikely(rc != 0))
         return rc;
     while (unlikely((rc = submit_once(&s)) == -EAGAIN))
-        if ((rc = wait_for_room(pool, &pace, deadline)) != 0)
+        if ((rc = wait_for_room(pool, &pace, &thorough, deadline)) != 0)
             return rc;
     if (rc == 0 && unlikely(load_relaxed(&pool->shrunk) != 0))
         ipc__pool_ring(pool);

@@ -428,7 +428,7 @@ size_t ipc_task_result_bytes(const ipc_task *task)
 int ipc_task_reserve(ipc_task *task, size_t bytes, void **out)
 {
     if ((task->future->shape & IPC__JOB) != 0)
-        return ipc__fail(-ENOTSUP, "the results of a map have one size");
+        return ipc__job_reserve(task, bytes, out);
     const int rc = ipc__future_make_room(task->future, bytes);
     *out = rc == 0 ? ipc__future_data(task->future) : NULL;
     return rc;

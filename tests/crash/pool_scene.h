@@ -158,7 +158,7 @@ static inline int submit_number(unsigned number, size_t bytes, size_t room,
     options.retries = scene->retries;
     if (scene->retries != 0)
         return ipc_pool_submit_with(scene->pool, &options, note_run, arg, bytes,
-                                    room, IPC_TIME_FOREVER, out);
+                                    room, out);
     return ipc_pool_submit(scene->pool, note_run, arg, bytes, room, out);
 }
 
@@ -221,26 +221,35 @@ static inline void test_crew_close(struct ipc__maker *m, uint32_t i)
 }
 
 /* The supervisor with this crew. */
-#define ipc__supervise      test_supervise
-#define ipc__supervisor_ask test_supervisor_ask
-#define ipc__crew_start     test_crew_start
-#define ipc__crew_join      test_crew_join
-#define ipc__crew_signal    test_crew_signal
-#define ipc__crew_describe  test_crew_describe
-#define ipc__crew_close     test_crew_close
+#define ipc__supervise                test_supervise
+#define ipc__supervisor_ask           test_supervisor_ask
+#define ipc__supervisor_look_at_life  test_supervisor_look_at_life
+#define ipc__supervisor_look_at_times test_supervisor_look_at_times
+#define ipc__supervisor_end_unwanted  test_supervisor_end_unwanted
+#define ipc__supervisor_terminate     test_supervisor_terminate
+#define ipc__supervisor_fit           test_supervisor_fit
+#define ipc__crew_start               test_crew_start
+#define ipc__crew_join                test_crew_join
+#define ipc__crew_signal              test_crew_signal
+#define ipc__crew_describe            test_crew_describe
+#define ipc__crew_close               test_crew_close
 void test_supervisor_ask(struct ipc__maker *maker,
                          enum ipc__pool_request request);
 int test_supervise(void *arg);
-/* NOLINTNEXTLINE(bugprone-suspicious-include): that is what this is for */
+/* NOLINTBEGIN(bugprone-suspicious-include): that is what this is for */
 #include "pool/supervisor.c"
+#include "pool/supervisor_deaths.c"
+#include "pool/supervisor_size.c"
+#include "pool/supervisor_times.c"
+/* NOLINTEND(bugprone-suspicious-include) */
 
 static inline void supervise(void)
 {
-    struct round r = {.maker = &boss,
-                      .pool = scene->pool,
-                      .now = ipc_now(),
-                      .next = IPC_TIME_FOREVER,
-                      .count = 1};
+    struct ipc__round r = {.maker = &boss,
+                           .pool = scene->pool,
+                           .now = ipc_now(),
+                           .next = IPC_TIME_FOREVER,
+                           .count = 1};
     boss.clients_at = 0;
     boss.spawn_at = 0;
     look(&r, true, true);

@@ -342,16 +342,25 @@ static void result_that_is_there(void)
               submit_own_and_wait, have_result, 12);
 }
 
+/* Who waits looks after the supervisor: at its life word, if it has one, or else
+ * at what /proc says, in thousands of instructions and never the same. */
+static void put_scene_with_supervisor(void *ctx)
+{
+    put_scene(ctx);
+    must(ipc__self_register(scene->pool) == 0);
+    scene->pool->supervisor = ipc__self.id;
+}
+
 /* The victim sleeps until a worker comes. */
 static void result_that_is_waited_for(void)
 {
     const struct scene plan = {.arg_bytes = NEAR, .result_bytes = SPILLED};
-    const struct sweep sweep = {.reset = put_scene,
+    const struct sweep sweep = {.reset = put_scene_with_supervisor,
                                 .prepare = submit_own,
                                 .victim = have_result,
                                 .meanwhile = a_worker_comes,
                                 .oracle = end_oracle,
-                                .stride = sweep_stride(25)};
+                                .stride = sweep_stride(10)};
     const struct sweep_result result = run_sweep(NULL, &plan, &sweep);
     sweep_expect_clean(&result, 10);
     assert_true(result.woken > 0);

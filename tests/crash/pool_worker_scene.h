@@ -47,7 +47,7 @@ static inline void warm_up_to_work(void *ctx)
 static inline bool is_run_by_victim(const ipc_future *future)
 {
     const uint32_t word = load_acquire(&future->state);
-    return ipc__future_state(word) == IPC__RUNNING && runner_of(word) == 0;
+    return ipc__future_state(word) == IPC__RUNNING && ipc__runner_of(word) == 0;
 }
 
 static inline unsigned victims_tasks(bool *is_victims)

@@ -104,9 +104,10 @@ static void run_failing(ipc_pool *pool)
 {
     ipc_future *future;
     ipc_exception found = IPC_EXCEPTION_INIT;
-    const ipc_task_options options = {.size = sizeof options, .retries = 1};
+    const ipc_task_options options = {
+        .size = sizeof options, .retries = 1, .deadline = long_after()};
     if (!DONE(ipc_pool_submit_with(pool, &options, fail_politely, NULL, 0, 0,
-                                   long_after(), &future)))
+                                   &future)))
         return;
     int rc = ipc_future_result_until(future, NULL, 0, NULL, long_after());
     assert_true(rc == -EDOM || !done("result", rc));

@@ -22,7 +22,7 @@ static void submit_numbered(const struct load *load, long number)
     ipc_task_options options = IPC_TASK_OPTIONS_INIT;
     options.retries = load->retries;
     expect_rc(ipc_pool_submit_with(load->pool, &options, note_and_add, &arg,
-                                   sizeof arg, sizeof(long), IPC_TIME_FOREVER,
+                                   sizeof arg, sizeof(long),
                                    &load->futures[number]),
               0);
 }
@@ -176,9 +176,9 @@ static void t37_three_attempts_and_no_more(void)
     ipc_future *future;
     task.retries = 10;
     const int64_t from = test_now_ns();
-    expect_rc(ipc_pool_submit_with(pool, &task, kill_own_worker, NULL, 0, 0,
-                                   IPC_TIME_FOREVER, &future),
-              0);
+    expect_rc(
+        ipc_pool_submit_with(pool, &task, kill_own_worker, NULL, 0, 0, &future),
+        0);
     expect_rc(
         ipc_future_result_until(future, NULL, 0, NULL, ipc_after_ms(LIMIT_MS)),
         -EOWNERDEAD);

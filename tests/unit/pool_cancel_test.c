@@ -278,7 +278,7 @@ static int outlive_another(const void *arg, void *result, ipc_task *task)
     ipc_future *f = NULL;
     (void)arg;
     int rc = ipc_pool_submit_with(ipc_task_pool(task), &for_good, add_one, &n,
-                                  sizeof n, sizeof n, IPC_TIME_FOREVER, &f);
+                                  sizeof n, sizeof n, &f);
     if (rc == 0)
         rc = ipc_future_result(f, result, sizeof n, NULL);
     (void)ipc_future_free(f);

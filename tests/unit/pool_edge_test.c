@@ -66,9 +66,9 @@ static void the_outer_tasks_time_is_its_own(void)
     ipc_future *f;
     options.task_ns = IPC_MS(50);
     options.retries = 1;
-    CHECK(ipc_pool_submit_with(pool, &options, wait_for_another, NULL, 0, 0,
-                               IPC_TIME_FOREVER, &f),
-          0);
+    CHECK(
+        ipc_pool_submit_with(pool, &options, wait_for_another, NULL, 0, 0, &f),
+        0);
     CHECK(ipc_future_exception(f, &e, ipc_after_ms(LIMIT_MS)), 0);
     assert_int_equal(e.kind, IPC_EXCEPTION_DEADLINE);
     assert_int_equal(e.status, -ETIME);

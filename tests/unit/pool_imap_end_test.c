@@ -1,7 +1,10 @@
-/* imap: its end, also before the items', in tasks, and its progress. */
+/* imap: failures, deadlines, its end, also before the items', in tasks, and its
+ * progress. */
 #include "harness/harness.h"
 
 #include <errno.h>
+#include <signal.h>
+#include <unistd.h>
 
 #include <ipc/pool.h>
 
@@ -43,6 +46,123 @@ static void square_in_order(ipc_pool *pool, const ipc_map_options *options)
     assert_int_equal(n, N);
     expect_rc(ipc_imap_next(imap, &result, IPC_TIME_FOREVER), 0);
     ipc_imap_end(imap);
+}
+
+/* ---- failures ---- */
+
+static int fail_at_tens(const void *arg, void *result, ipc_task *task)
+{
+    const int n = *(const int *)arg;
+    if (n % 10 == 3)
+        return ipc_task_fail(task, -EIO, "not %d", n);
+    return square(arg, result, task);
+}
+
+static int die_at_tens(const void *arg, void *result, ipc_task *task)
+{
+    if (*(const int *)arg % 10 == 3)
+        kill(getpid(), SIGKILL);
+    return square(arg, result, task);
+}
+
+static void go_on(ipc_pool *pool, ipc_task_function *fn, int status,
+                  const char *detail)
+{
+    ipc_imap *imap;
+    ipc_map_options options = with_chunk(0);
+    for (options.chunk = 0; options.chunk < 20; options.chunk += 9) {
+        int64_t result;
+        expect_rc(ipc_pool_imap(pool, fn, first_items(50), sizeof result,
+                                &options, &imap),
+                  0);
+        for (int64_t i = 0; i < 50; i++) {
+            const int rc = ipc_imap_next(imap, &result, IPC_TIME_FOREVER);
+            assert_int_equal(ipc_imap_index(imap), i);
+            expect_rc(rc, i % 10 == 3 ? status : 1);
+            if (rc == 1)
+                assert_int_equal(result, i * i);
+            else if (i == 3)
+                expect_detail(detail);
+        }
+        expect_rc(ipc_imap_next(imap, &result, IPC_TIME_FOREVER), 0);
+        ipc_imap_end(imap);
+    }
+}
+
+static void go_on_after_failures(ipc_pool *pool)
+{
+    go_on(pool, fail_at_tens, -EIO, "item 3 of 50 failed: not 3");
+}
+
+static void after_a_failure_one_may_go_on(void)
+{
+    with_both(go_on_after_failures);
+}
+
+static void a_killed_worker_costs_one_item(void)
+{
+    ipc_pool *pool = new_pool(IPC_POOL_PROCESSES, 2);
+    go_on(pool, die_at_tens, -EOWNERDEAD, "was killed by SIGKILL");
+    free_pool(pool);
+}
+
+static int hang_if_second(const void *arg, void *result, ipc_task *task)
+{
+    (void)arg;
+    (void)result;
+    if (ipc_task_index(task) != 1)
+        return 0;
+    while (!ipc_task_is_cancelled(task))
+        poll_pause();
+    return -ECANCELED;
+}
+
+static void item_time(ipc_pool *pool)
+{
+    const ipc_imap_source four = {.count = 4};
+    ipc_imap *imap;
+    ipc_map_options options = with_chunk(2);
+    options.task_ns = 20000000;
+    expect_rc(ipc_pool_imap(pool, hang_if_second, &four, 0, &options, &imap),
+              0);
+    for (int i = 0; i < 4; i++)
+        expect_rc(ipc_imap_next(imap, NULL, IPC_TIME_FOREVER),
+                  i == 1 ? -ETIME : 1);
+    ipc_imap_end(imap);
+}
+
+static void items_have_their_own_time(void)
+{
+    with_both(item_time);
+}
+
+static int wait_if_first(const void *arg, void *result, ipc_task *task)
+{
+    (void)arg;
+    (void)result;
+    if (ipc_task_index(task) == 0)
+        meet_wait(&shared[0], 1, 20000);
+    return 0;
+}
+
+static void all_has_a_deadline(ipc_pool *pool)
+{
+    const ipc_imap_source four = {.count = 4};
+    ipc_imap *imap;
+    ipc_map_options options = with_chunk(1);
+    shared[0] = 0;
+    options.deadline = ipc_after_ms(20);
+    expect_rc(ipc_pool_imap(pool, wait_if_first, &four, 0, &options, &imap), 0);
+    expect_rc(ipc_imap_next(imap, NULL, IPC_TIME_FOREVER), -ETIMEDOUT);
+    expect_rc(ipc_imap_next(imap, NULL, IPC_TIME_FOREVER), -ETIMEDOUT);
+    meet_signal(&shared[0]);
+    ipc_imap_end(imap);
+}
+
+static void an_imap_has_a_deadline(void)
+{
+    shared = test_shared(sizeof *shared);
+    with_both(all_has_a_deadline);
 }
 
 /* ---- ends ---- */
@@ -200,6 +320,10 @@ static void arguments_are_checked(void)
 }
 
 static const struct test_case cases[] = {
+    TEST_CASE(after_a_failure_one_may_go_on),
+    TEST_CASE(a_killed_worker_costs_one_item),
+    TEST_CASE(items_have_their_own_time),
+    TEST_CASE(an_imap_has_a_deadline),
     TEST_CASE(what_was_not_begun_is_cancelled_at_the_end),
     TEST_CASE(end_of_nothing_is_fine),
     TEST_CASE(what_is_begun_comes_although_the_pool_closes),

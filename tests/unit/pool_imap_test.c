@@ -1,4 +1,4 @@
-/* imap and imap_unordered: order, window, sources, failures, ends. */
+/* imap and imap_unordered: order, window, sources, results of any size. */
 #include "harness/harness.h"
 
 #include <errno.h>
@@ -39,21 +39,6 @@ static int square_at_index(const void *arg, void *result, ipc_task *task)
         return -EPROTO;
     *(int64_t *)result += n * n;
     return 0;
-}
-
-static int fail_at_tens(const void *arg, void *result, ipc_task *task)
-{
-    const int n = *(const int *)arg;
-    if (n % 10 == 3)
-        return ipc_task_fail(task, -EIO, "not %d", n);
-    return square_at_index(arg, result, task);
-}
-
-static int die_at_tens(const void *arg, void *result, ipc_task *task)
-{
-    if (*(const int *)arg % 10 == 3)
-        kill(getpid(), SIGKILL);
-    return square_at_index(arg, result, task);
 }
 
 /* ---- all of it ---- */
@@ -294,97 +279,208 @@ static void an_item_is_not_larger_than_said(void)
     free_pool(pool);
 }
 
-/* ---- failures ---- */
+/* ---- results where they lie ---- */
 
-static void go_on(ipc_pool *pool, ipc_task_function *fn, int status,
-                  const char *detail)
+enum {
+    ROOM = 16, /* promised */
+    SIZES = 6
+};
+
+static const size_t sizes[SIZES] = {0, 1, ROOM, ROOM + 1, 5000, 70000};
+
+/* Item n gives sizes[n % SIZES] bytes, all of them n; every tenth
+ * fails. */
+static int give_some(const void *arg, void *result, ipc_task *task)
+{
+    const int n = *(const int *)arg;
+    const size_t bytes = sizes[n % SIZES];
+    void *room;
+    if (ipc_task_result_bytes(task) != ROOM || result == NULL)
+        return -EPROTO;
+    memset(result, 0xff, ROOM);
+    if (n % 10 == 3)
+        return ipc_task_fail(task, -EIO, "not %d", n);
+    const int rc = ipc_task_reserve(task, bytes, &room);
+    if (rc != 0)
+        return rc;
+    for (size_t i = 0; i < bytes; i++)
+        if (((char *)room)[i] != 0)
+            return -EPROTO;
+    if (bytes != 0)
+        memset(room, n, bytes);
+    return ipc_task_result_bytes(task) == bytes ? 0 : -EPROTO;
+}
+
+static void expect_some(size_t i, const unsigned char *data, size_t bytes)
+{
+    assert_int_equal(bytes, sizes[i % SIZES]);
+    if (bytes == 0)
+        assert_null(data);
+    for (size_t k = 0; k < bytes; k++)
+        if (data[k] != (unsigned char)i)
+            test_fail("item %zu, byte %zu is %d", i, k, data[k]);
+}
+
+/* Returns how many there were. */
+static size_t borrow_all(ipc_imap *imap, bool is_ordered)
+{
+    const void *data;
+    size_t bytes;
+    size_t n = 0;
+    for (;; n++) {
+        data = imap;
+        bytes = SIZE_MAX;
+        const int rc = ipc_imap_borrow(imap, &data, &bytes, IPC_TIME_FOREVER);
+        if (rc == 0)
+            return n;
+        const size_t i = ipc_imap_index(imap);
+        assert_true(!is_ordered || i == n);
+        if (i % 10 != 3) {
+            expect_rc(rc, 1);
+            expect_some(i, data, bytes);
+            continue;
+        }
+        expect_rc(rc, -EIO);
+        assert_true(data == imap && bytes == SIZE_MAX);
+        if (i == 3)
+            expect_detail("item 3 of 100 failed: not 3");
+    }
+}
+
+static void borrow(ipc_pool *pool)
 {
     ipc_imap *imap;
-    ipc_map_options options = with_chunk(0);
-    for (options.chunk = 0; options.chunk < 20; options.chunk += 9) {
-        int64_t result;
-        expect_rc(ipc_pool_imap(pool, fn, first_items(50), sizeof result,
-                                &options, &imap),
+    for (int round = 0; round < 2; round++) {
+        expect_rc(
+            ipc_pool_imap(pool, give_some, first_items(100), ROOM, NULL, &imap),
+            0);
+        assert_int_equal(borrow_all(imap, true), 100);
+        ipc_imap_end(imap);
+        expect_rc(ipc_pool_imap_unordered(pool, give_some, first_items(100),
+                                          ROOM, NULL, &imap),
                   0);
-        for (int64_t i = 0; i < 50; i++) {
-            const int rc = ipc_imap_next(imap, &result, IPC_TIME_FOREVER);
-            assert_int_equal(ipc_imap_index(imap), i);
-            expect_rc(rc, i % 10 == 3 ? status : 1);
-            if (rc == 1)
-                assert_int_equal(result, i * i);
-            else if (i == 3)
-                expect_detail(detail);
-        }
-        expect_rc(ipc_imap_next(imap, &result, IPC_TIME_FOREVER), 0);
+        assert_int_equal(borrow_all(imap, false), 100);
         ipc_imap_end(imap);
     }
 }
 
-static void go_on_after_failures(ipc_pool *pool)
+static void results_of_any_size_are_borrowed(void)
 {
-    go_on(pool, fail_at_tens, -EIO, "item 3 of 50 failed: not 3");
+    with_both(borrow);
 }
 
-static void after_a_failure_one_may_go_on(void)
+/* Also when the pool has given all else to other tasks, and up to the end. */
+static void borrow_for_long(ipc_pool *pool)
 {
-    with_both(go_on_after_failures);
+    const unsigned char *data;
+    const void *lent;
+    size_t bytes;
+    ipc_imap *imap;
+    int64_t result;
+    expect_rc(ipc_pool_imap(pool, give_some, first_items(6), ROOM, NULL, &imap),
+              0);
+    for (size_t i = 0; i < SIZES; i++) {
+        const int rc = ipc_imap_borrow(imap, &lent, &bytes, IPC_TIME_FOREVER);
+        data = lent;
+        expect_rc(rc, i == 3 ? -EIO : 1);
+        for (int n = 0; n < 50; n++)
+            expect_rc(ipc_pool_apply(pool, square, &n, sizeof n, &result,
+                                     sizeof result),
+                      0);
+        if (rc == 1)
+            expect_some(i, data, bytes);
+    }
+    ipc_imap_end(imap);
 }
 
-static void a_killed_worker_costs_one_item(void)
+static void what_is_borrowed_stays_until_the_next_call(void)
+{
+    with_both(borrow_for_long);
+}
+
+/* Shorter ones are followed by zeroes. */
+static void copy_or_not(ipc_pool *pool)
+{
+    static const unsigned char zeroes[ROOM];
+    unsigned char result[ROOM];
+    ipc_imap *imap;
+    expect_rc(
+        ipc_pool_imap(pool, give_some, first_items(100), ROOM, NULL, &imap), 0);
+    for (size_t i = 0; i < 100; i++) {
+        const size_t bytes = sizes[i % SIZES];
+        memset(result, 0x55, sizeof result);
+        const int rc = ipc_imap_next(imap, result, IPC_TIME_FOREVER);
+        expect_rc(rc, i % 10 == 3 ? -EIO : bytes > ROOM ? -EMSGSIZE : 1);
+        if (rc != 1)
+            continue;
+        expect_some(i, bytes != 0 ? result : NULL, bytes);
+        assert_memory_equal(result + bytes, zeroes, ROOM - bytes);
+    }
+    expect_rc(ipc_imap_next(imap, result, IPC_TIME_FOREVER), 0);
+    ipc_imap_end(imap);
+}
+
+static void next_copies_those_that_fit(void)
+{
+    with_both(copy_or_not);
+}
+
+static void borrow_of_chunks(ipc_pool *pool)
+{
+    ipc_imap *imap;
+    ipc_map_options options = with_chunk(7);
+    expect_rc(
+        ipc_pool_imap(pool, give_some, first_items(100), ROOM, &options, &imap),
+        0);
+    for (size_t i = 0; i < 100; i++) {
+        const void *data;
+        size_t bytes;
+        const int rc = ipc_imap_borrow(imap, &data, &bytes, IPC_TIME_FOREVER);
+        assert_int_equal(ipc_imap_index(imap), i);
+        expect_rc(rc, i % 10 == 3                ? -EIO
+                      : sizes[i % SIZES] <= ROOM ? 1
+                                                 : -EMSGSIZE);
+        if (rc == 1)
+            expect_some(i, data, bytes);
+    }
+    expect_rc(ipc_imap_next(imap, NULL, IPC_TIME_FOREVER), 0);
+    ipc_imap_end(imap);
+}
+
+static void in_chunks_they_have_a_limit(void)
+{
+    with_both(borrow_of_chunks);
+}
+
+/* What it had made room for goes with it. */
+static int die_with_a_large_one(const void *arg, void *result, ipc_task *task)
+{
+    void *room;
+    (void)arg;
+    if (ipc_task_attempt(task) == 1 && ipc_task_reserve(task, 5000, &room) == 0)
+        kill(getpid(), SIGKILL);
+    memset(result, 7, ROOM);
+    return 0;
+}
+
+static void the_result_is_that_of_the_last_attempt(void)
 {
     ipc_pool *pool = new_pool(IPC_POOL_PROCESSES, 2);
-    go_on(pool, die_at_tens, -EOWNERDEAD, "was killed by SIGKILL");
-    free_pool(pool);
-}
-
-static int hang_if_second(const void *arg, void *result, ipc_task *task)
-{
-    (void)arg;
-    (void)result;
-    if (ipc_task_index(task) != 1)
-        return 0;
-    while (!ipc_task_is_cancelled(task))
-        poll_pause();
-    return -ECANCELED;
-}
-
-static void item_time(ipc_pool *pool)
-{
-    const ipc_imap_source four = {.count = 4};
+    ipc_map_options options = with_chunk(0);
     ipc_imap *imap;
-    ipc_map_options options = with_chunk(2);
-    options.task_ns = 20000000;
-    expect_rc(ipc_pool_imap(pool, hang_if_second, &four, 0, &options, &imap),
+    options.retries = 1;
+    expect_rc(ipc_pool_imap(pool, die_with_a_large_one, first_items(3), ROOM,
+                            &options, &imap),
               0);
-    for (int i = 0; i < 4; i++)
-        expect_rc(ipc_imap_next(imap, NULL, IPC_TIME_FOREVER),
-                  i == 1 ? -ETIME : 1);
+    for (int i = 0; i < 3; i++) {
+        const void *data;
+        size_t bytes;
+        expect_rc(ipc_imap_borrow(imap, &data, &bytes, IPC_TIME_FOREVER), 1);
+        assert_int_equal(bytes, ROOM);
+        assert_int_equal(((const char *)data)[ROOM - 1], 7);
+    }
     ipc_imap_end(imap);
-}
-
-static void items_have_their_own_time(void)
-{
-    with_both(item_time);
-}
-
-static void all_has_a_deadline(ipc_pool *pool)
-{
-    const ipc_imap_source four = {.count = 4};
-    ipc_imap *imap;
-    ipc_map_options options = with_chunk(1);
-    shared[0] = 0;
-    options.deadline = ipc_after_ms(20);
-    expect_rc(ipc_pool_imap(pool, wait_if_first, &four, 0, &options, &imap), 0);
-    expect_rc(ipc_imap_next(imap, NULL, IPC_TIME_FOREVER), -ETIMEDOUT);
-    expect_rc(ipc_imap_next(imap, NULL, IPC_TIME_FOREVER), -ETIMEDOUT);
-    meet_signal(&shared[0]);
-    ipc_imap_end(imap);
-}
-
-static void an_imap_has_a_deadline(void)
-{
-    shared = test_shared(sizeof *shared);
-    with_both(all_has_a_deadline);
+    free_pool(pool);
 }
 
 static const struct test_case cases[] = {
@@ -394,9 +490,10 @@ static const struct test_case cases[] = {
     TEST_CASE(a_source_is_asked_for_a_window_of_items),
     TEST_CASE(the_error_of_a_source_comes_last),
     TEST_CASE(an_item_is_not_larger_than_said),
-    TEST_CASE(after_a_failure_one_may_go_on),
-    TEST_CASE(a_killed_worker_costs_one_item),
-    TEST_CASE(items_have_their_own_time),
-    TEST_CASE(an_imap_has_a_deadline),
+    TEST_CASE(results_of_any_size_are_borrowed),
+    TEST_CASE(what_is_borrowed_stays_until_the_next_call),
+    TEST_CASE(next_copies_those_that_fit),
+    TEST_CASE(in_chunks_they_have_a_limit),
+    TEST_CASE(the_result_is_that_of_the_last_attempt),
 };
 TEST_MAIN(cases)

@@ -341,6 +341,81 @@ static void t36_no_worker_outlives_a_killed_maker(void)
     free_scene(scene);
 }
 
+/* ---- a pool whose maker was killed ---- */
+
+struct lost {
+    struct scene *scene;
+    uint32_t max_pending;
+    ipc_pool *pool;
+};
+
+/* Its only worker is busy, and max_pending tasks wait. */
+static void make_pool_and_stay(void *arg)
+{
+    struct lost *lost = arg;
+    ipc_pool_options options = with_workers(IPC_POOL_PROCESSES, 1);
+    ipc_future *held;
+    options.max_pending = lost->max_pending;
+    lost->pool = pool_with(&options);
+    hold(lost->pool, lost->scene, 1, &held);
+    for (uint32_t i = 0; i < lost->max_pending; i++)
+        (void)submit_number(lost->pool, 1);
+    meet_signal(&lost->scene->more[0]);
+    (void)pause();
+}
+
+static struct lost *lose_maker(uint32_t max_pending)
+{
+    struct lost *lost = ipc_shared_alloc(sizeof *lost);
+    struct role maker;
+    assert_non_null(lost);
+    *lost = (struct lost){.scene = new_scene(), .max_pending = max_pending};
+    role_start(&maker, make_pool_and_stay, lost);
+    meet_wait(&lost->scene->more[0], 1, LIMIT_MS);
+    if (max_pending != 0)
+        CHECK(ipc_pool_submit_nowait(lost->pool, count_it, NULL, 0, 0, NULL),
+              -EAGAIN);
+    role_kill(&maker);
+    return lost;
+}
+
+static void expect_refused(struct lost *lost)
+{
+    ipc_future *f = (ipc_future *)1;
+    const int n = 1;
+    CHECK(ipc_pool_submit(lost->pool, add_one, &n, sizeof n, sizeof n, &f),
+          -ENOTRECOVERABLE);
+    assert_null(f);
+    expect_says("its maker has died");
+    assert_true(figures(lost->pool).broken);
+    free_scene(lost->scene);
+    CHECK(ipc_shared_free(lost), 0);
+}
+
+/* What is submitted is nobody's; who waits for it finds that out, for all. */
+static void a_pool_without_its_maker_is_broken_by_who_waits(void)
+{
+    struct lost *lost = lose_maker(0);
+    ipc_future *f = submit_number(lost->pool, 1);
+    expect_status(f, -ENOTRECOVERABLE);
+    const ipc_exception e = exception_of(f);
+    assert_int_equal(e.kind, IPC_EXCEPTION_BROKEN);
+    assert_string_equal(e.message, "its pool is broken: its maker has died");
+    free_future(f);
+    expect_refused(lost);
+}
+
+/* By the re-check. */
+static void and_by_who_waits_for_room(void)
+{
+    struct lost *lost = lose_maker(2);
+    const int64_t begin = test_now_ns();
+    expect_refused(lost);
+    const int64_t ms = (test_now_ns() - begin) / NS_PER_MS;
+    test_report("ms", ms);
+    assert_true(ms < 200 + SLACK_MS);
+}
+
 static const struct test_case cases[] = {
     BOTH_CASES(a_task_cannot_wait_for_the_end),
     TEST_CASE(a_thread_may_begin_it),
@@ -353,5 +428,7 @@ static const struct test_case cases[] = {
     BOTH_CASES(at_exit_of_a_child_too),
     BOTH_CASES(and_when_its_target_returns),
     TEST_CASE(t36_no_worker_outlives_a_killed_maker),
+    TEST_CASE(a_pool_without_its_maker_is_broken_by_who_waits),
+    TEST_CASE(and_by_who_waits_for_room),
 };
 TEST_MAIN(cases)

@@ -347,8 +347,7 @@ static void negative_times(ipc_pool *pool)
     expect_rc(ipc_pool_map(pool, spin, NULL, 0, 1, results, 8, &options),
               -EINVAL);
     expect_rc(ipc_pool_imap(pool, spin, &source, 8, &options, &imap), -EINVAL);
-    expect_rc(ipc_pool_submit_with(pool, &task, spin, NULL, 0, 8,
-                                   IPC_TIME_FOREVER, NULL),
+    expect_rc(ipc_pool_submit_with(pool, &task, spin, NULL, 0, 8, NULL),
               -EINVAL);
     options.task_ns = -1;
     expect_rc(ipc_pool_map(pool, spin, NULL, 0, 1, results, 8, &options), 0);

@@ -74,8 +74,7 @@ static void others_are_refused(uint32_t method)
     assert_null(f);
     expect_says("regist");
     CHECK(ipc_pool_submit_nowait(pool, not_registered, &n, 4, 4, &f), -EINVAL);
-    CHECK(ipc_pool_submit_with(pool, NULL, not_registered, &n, 4, 4,
-                               IPC_TIME_FOREVER, &f),
+    CHECK(ipc_pool_submit_with(pool, NULL, not_registered, &n, 4, 4, &f),
           -EINVAL);
     CHECK(ipc_pool_apply(pool, not_registered, &n, 4, &result, 4), -EINVAL);
     CHECK(ipc_pool_map(pool, not_registered, &n, 4, 1, &result, 4, NULL),

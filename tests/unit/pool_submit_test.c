@@ -258,7 +258,7 @@ static void empty(struct full *full)
 
 static void no_more_than_may_be_pending(uint32_t kind)
 {
-    const ipc_task_options options = IPC_TASK_OPTIONS_INIT;
+    ipc_task_options options = IPC_TASK_OPTIONS_INIT;
     struct full full;
     ipc_future *f = (ipc_future *)1;
     int n = 1;
@@ -271,8 +271,12 @@ static void no_more_than_may_be_pending(uint32_t kind)
           -ETIMEDOUT);
     CHECK(ipc_pool_submit_until(full.pool, ONE, IPC_TIME_NOW, &f), -ETIMEDOUT);
     CHECK(ipc_pool_submit_until(full.pool, ONE, 1, NULL), -ETIMEDOUT);
-    CHECK(ipc_pool_submit_with(full.pool, &options, ONE, IPC_TIME_NOW, &f),
-          -ETIMEDOUT);
+    options.deadline = 1;
+    CHECK(ipc_pool_submit_with(full.pool, &options, ONE, &f), -ETIMEDOUT);
+    options.deadline = ipc_after_ms(SOON_MS);
+    CHECK(ipc_pool_submit_with(full.pool, &options, ONE, &f), -ETIMEDOUT);
+    options.nowait = true;
+    CHECK(ipc_pool_submit_with(full.pool, &options, ONE, &f), -EAGAIN);
 #undef ONE
     assert_int_equal(figures(full.pool).futures, ROOM + 1);
     empty(&full);

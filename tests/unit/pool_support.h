@@ -116,7 +116,7 @@ static inline ipc_future *submit_with(ipc_pool *pool,
 {
     ipc_future *future = NULL;
     CHECK(ipc_pool_submit_with(pool, options, fn, arg, arg_bytes, result_bytes,
-                               IPC_TIME_FOREVER, &future),
+                               &future),
           0);
     assert_non_null(future);
     return future;

@@ -29,7 +29,9 @@
  * Threads, processes: any of the family.
  * Fork: a child may use what its parent's futures are; freed once by anybody.
  * Signals: restart the wait; not for signal handlers.
- * Crash: robust.  What was done stays done, whoever dies. */
+ * Crash: robust.  What was done stays done, whoever dies.  Who waits finds that
+ * whoever should have completed it is dead, within 100 ms; who only looks
+ * (_nowait, ipc_future_done()) may see it pending or running for ever then. */
 #ifndef IPC_FUTURE_H
 #define IPC_FUTURE_H
 
@@ -46,9 +48,9 @@ typedef struct ipc_future ipc_future;
 
 /* ---- the result ---- */
 
-/* Wait until it is done and copy its result into a buffer of room bytes.
- * *bytes (may be NULL) is its size, also for -EMSGSIZE.  May be called any
- * number of times.
+/* Wait until it is done and copy its result into a buffer of room bytes (NULL
+ * if room is 0).  *bytes (may be NULL) is its size, also for -EMSGSIZE.  May be
+ * called any number of times, by any number of threads.
  *
  * Errors: as above; -EAGAIN (_nowait) and -ETIMEDOUT (_until) it is not done
  * (a task may fail with these too: ipc_future_done() tells); -EMSGSIZE the
@@ -64,9 +66,9 @@ IPC_API IPC_MUST_USE int
 ipc_future_result_until(ipc_future *future, void *buffer, size_t room,
                         size_t *bytes, ipc_deadline deadline) IPC_NONNULL(1);
 
-/* The same without a copy.  *data is good until the future is freed.  With a
- * deadline of IPC_TIME_NOW it is -EAGAIN that it is not done.  Owns: the
- * future. */
+/* The same without a copy.  *data, NULL if the result has no bytes, is good
+ * until the future is freed.  With a deadline of IPC_TIME_NOW it is -EAGAIN
+ * that it is not done.  Owns: the future. */
 IPC_API IPC_MUST_USE int ipc_future_borrow(ipc_future *future,
                                            const void **data, size_t *bytes,
                                            ipc_deadline deadline)
@@ -81,7 +83,7 @@ IPC_API IPC_MUST_USE int ipc_future_wait_until(ipc_future *future,
                                                ipc_deadline deadline)
     IPC_NONNULL(1);
 
-/* As of this moment.  done: also cancelled. */
+/* As of this moment.  done: also cancelled.  The future must not be freed. */
 IPC_API bool ipc_future_done(const ipc_future *future) IPC_NONNULL(1);
 IPC_API bool ipc_future_running(const ipc_future *future) IPC_NONNULL(1);
 IPC_API bool ipc_future_cancelled(const ipc_future *future) IPC_NONNULL(1);
@@ -121,7 +123,8 @@ typedef struct ipc_exception {
     }
 
 /* Wait until it is done and say what went wrong.  Waiting as
- * ipc_future_wait_until(); with IPC_TIME_NOW as ipc_future_wait_nowait(). */
+ * ipc_future_wait_until(); with IPC_TIME_NOW as ipc_future_wait_nowait().  0
+ * also if nothing went wrong: out->kind tells. */
 IPC_API IPC_MUST_USE int ipc_future_exception(ipc_future *future,
                                               ipc_exception *out,
                                               ipc_deadline deadline)
@@ -131,16 +134,18 @@ IPC_API IPC_MUST_USE int ipc_future_exception(ipc_future *future,
 
 /* Cancel it if nobody has begun it.
  *
- * Errors: -EBUSY it runs; -EALREADY it is done (0 if it was cancelled). */
+ * Errors: -EBUSY it runs; -EALREADY it is done (0 if it was cancelled); -EINVAL
+ * this is no future, or was freed. */
 IPC_API int ipc_future_cancel(ipc_future *future) IPC_NONNULL(1);
 
 /* The same, also when it runs.  A worker process gets SIGTERM, and SIGKILL when
- * grace_ns have passed, and is replaced; its other tasks are not touched.  A
- * worker thread is asked: ipc_task_is_cancelled() is true.  Returns at once;
- * wait to see what it has come to: a task may finish at this very moment, and
- * what a thread's task returns when it was asked is its result.
+ * grace_ns have passed (0 or less: at once), and is replaced; its other tasks
+ * are not touched.  A worker thread is asked: ipc_task_is_cancelled() is true.
+ * Returns at once; wait to see what it has come to: a task may finish at this
+ * very moment, and what a thread's task returns when it was asked is its
+ * result.
  *
- * Errors: -EALREADY it is done; -ENOTSUP it is a promise that runs. */
+ * Errors: -EALREADY it is done; -ENOTSUP it is a promise that runs; -EINVAL. */
 IPC_API int ipc_future_terminate(ipc_future *future, int64_t grace_ns)
     IPC_NONNULL(1);
 
@@ -177,9 +182,11 @@ enum {
     IPC_FIRST_EXCEPTION /* or all, if none fails */
 };
 
-/* Wait for some of n futures (NULL among them are passed over).  Returns how
- * many are done, at least 1 (0 if n is 0), or -EAGAIN, -ETIMEDOUT and the
- * like, with nothing taken. */
+/* Wait for some of n futures (NULL among them are passed over), without taking
+ * anything.  Returns how many are done, at least 1 (0 if there are none).
+ *
+ * Errors: -EAGAIN (IPC_TIME_NOW) and -ETIMEDOUT not enough are; -EINVAL one is
+ * no future, or return_when is none of these; -ENOMEM; -EDEADLK. */
 IPC_API IPC_MUST_USE int ipc_wait_futures(ipc_future *const *futures, size_t n,
                                           int return_when,
                                           ipc_deadline deadline);
@@ -193,8 +200,10 @@ IPC_API IPC_MUST_USE int ipc_wait_futures(ipc_future *const *futures, size_t n,
  *     ipc_as_completed_end(next);
  *
  * next(): 1 and the index of one that is done, each once; 0 that was all;
- * -ETIMEDOUT, -EAGAIN.  The array is copied; the futures have to live on.
- * Owns: the caller's process and thread. */
+ * -ETIMEDOUT, -EAGAIN; -ECHILD in a child of who has begun it.  begin(): 0;
+ * -EINVAL one is no future (NULL is passed over); -ENOMEM.  The array is
+ * copied; the futures have to live on until end(), but one that was returned
+ * may be freed.  Owns: the caller's process; one thread at a time. */
 typedef struct ipc_as_completed ipc_as_completed;
 
 IPC_API IPC_MUST_USE int ipc_as_completed_begin(ipc_future *const *futures,
@@ -216,10 +225,11 @@ IPC_API void ipc_as_completed_end(ipc_as_completed *iterator);
 
 /* ---- promises: futures of the program's own ---- */
 
-/* A pending future, which the program completes.  bytes: the most that its
- * result may take.  Owns: the family, until ipc_future_free().
+/* A pending future, which the program completes, any member of the family.
+ * bytes: the most that its result may take.  Owns: the family, until
+ * ipc_future_free(), also when its maker has died.
  *
- * Errors: -ENOMEM, -EINVAL. */
+ * Errors: -ENOMEM; -EINVAL over 1 GiB. */
 IPC_API IPC_MUST_USE int ipc_promise_new(size_t bytes, ipc_future **out)
     IPC_NONNULL(2);
 
@@ -232,14 +242,17 @@ IPC_API IPC_MUST_USE int ipc_promise_begin(ipc_future *promise) IPC_NONNULL(1);
 
 /* Complete it, begun or not.
  *
- * Errors: -EALREADY it is done; -ECANCELED it was cancelled; -EMSGSIZE too
- * long; -EINVAL; -EPERM another thread has begun it. */
+ * Errors: -EALREADY it is done; -ECANCELED it was cancelled; -EMSGSIZE more
+ * than was promised; -EPERM another thread has begun it; -EINVAL it is no
+ * promise. */
 IPC_API IPC_MUST_USE int ipc_promise_set_result(ipc_future *promise,
                                                 const void *data, size_t bytes)
     IPC_NONNULL(1);
 
 /* Complete it with a failure: status is a negative errno, message (may be NULL)
- * text of which up to 161 bytes are kept. */
+ * text of which up to 161 bytes are kept.
+ *
+ * Errors: as above; -EINVAL also a status that is not negative. */
 IPC_API IPC_MUST_USE int
 ipc_promise_set_exception(ipc_future *promise, int status, const char *message)
     IPC_NONNULL(1);

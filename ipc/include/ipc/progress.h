@@ -13,7 +13,12 @@
  *
  *     .progress = ipc_progress_bar_show, .progress_arg = &bar
  *
- * Threads: one at a time.  This is the only part of the library that prints. */
+ * The bar is the caller's memory; whatever becomes of it, nothing is to be
+ * freed.  This is the only part of the library that prints; what cannot be
+ * written is left out.
+ *
+ * Threads: one at a time.  Processes: its own.  Fork: a child has a copy, and
+ * should not draw it. */
 #ifndef IPC_PROGRESS_H
 #define IPC_PROGRESS_H
 
@@ -53,12 +58,17 @@ typedef struct ipc_progress_bar {
     uint64_t reserved_[4];
 } ipc_progress_bar;
 
-/* total 0: it is not known, and a count is shown instead of a bar.
- * Errors: -EINVAL, -E2BIG. */
+/* total 0: it is not known, and a count is shown instead of a bar.  label and
+ * unit are copied, 31 and 15 bytes of them.
+ *
+ * Errors: -EINVAL a negative descriptor; -EINVAL, -E2BIG options of another
+ * version. */
 IPC_API int ipc_progress_bar_begin(ipc_progress_bar *bar, const char *label,
                                    size_t total,
                                    const ipc_progress_bar_options *options)
     IPC_NONNULL(1);
+
+/* done: so far, not since the last time.  Cheap to call for each item. */
 IPC_API void ipc_progress_bar_update(ipc_progress_bar *bar, size_t done)
     IPC_NONNULL(1);
 
