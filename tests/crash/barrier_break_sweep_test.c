@@ -144,7 +144,8 @@ static void run(const char *name, struct sweep *sweep, long stride)
     sweep_run(sweep, &result);
     report(name, &result);
     sweep_expect_clean(&result, 10);
-    assert_true(state->broken > 0 && state->waited > 0);
+    assert_true(state->broken > 0);
+    assert_true(state->waited > 0 || result.thinned); /* few points */
 }
 
 static void one_aborts(void)
@@ -231,7 +232,7 @@ static void sweep_twice(const char *name, void (*first)(void *ctx),
     make_state(0);
     sweep2_run(&sweep, &result);
     sweep_report(name, &result);
-    sweep_expect_clean(&result, 300);
+    sweep_expect_clean(&result, SWEEP2_LEAST);
 }
 
 static void who_resets_it_after_a_party_is_killed_too(void)

@@ -204,7 +204,7 @@ static void t20_the_next_notifier_is_killed_too(void)
     make_state(1, 1);
     sweep2_run(&sweep, &result);
     report("twice", &result);
-    sweep_expect_clean(&result, 300);
+    sweep_expect_clean(&result, SWEEP2_LEAST);
 }
 
 /* ---- what these must find ---- */

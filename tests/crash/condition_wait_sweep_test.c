@@ -181,7 +181,7 @@ static void t19_all_are_notified(void)
     make_state(2, EVERYBODY);
     sweep_wait(NULL, others_then_notify, sweep_stride(3), &result);
     sweep_expect_clean(&result, 100);
-    assert_true(result.woken > 30);
+    assert_true(result.woken > 10);
     assert_int_equal(state->swallowed, 0);
 }
 
@@ -240,7 +240,7 @@ static void sweep_by_recheck(int before, uint32_t n, long stride,
     make_state(2, n);
     sweep_wait("often", meanwhile, sweep_stride(stride), &result);
     sweep_expect_clean(&result, 30);
-    assert_true(result.woken > 10);
+    assert_true(result.woken > 3);
 
     /* Where each point may cost a re-check of the true period. */
     ipc__recheck_ns = IPC__RECHECK_NS;
@@ -354,7 +354,7 @@ static void t19_the_notifier_is_killed_too(void)
     make_state(1, 1);
     sweep2_run(&sweep, &result);
     report("twice", &result);
-    sweep_expect_clean(&result, 300);
+    sweep_expect_clean(&result, SWEEP2_LEAST);
 }
 
 /* ---- what these must find ---- */

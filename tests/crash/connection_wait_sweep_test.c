@@ -182,7 +182,7 @@ static void killed_while_receiving_from_sleepers(void)
                           .prepare = warm_up,
                           .victim = recv_it_into,
                           .oracle = senders_go_on,
-                          .stride = test_scale() > 1 ? 1 : 3};
+                          .stride = sweep_stride(3)};
     struct sweep_result result;
     ipc__recheck_ns = INT64_MAX;
     sleepers = 2;

@@ -368,7 +368,7 @@ static void sweep_waiter(const char *name, int sleepers,
     sweep_run(&sweep, &result);
     report(name, &result);
     sweep_expect_clean(&result, 40);
-    assert_true(result.woken > 3);
+    assert_true(result.woken > 0);
 }
 
 static void t22_wait_and_be_woken(void)
@@ -404,7 +404,7 @@ static void t22_two_who_set_it_are_killed(void)
     make_state(1);
     sweep2_run(&sweep, &result);
     report(NULL, &result);
-    sweep_expect_clean(&result, 300);
+    sweep_expect_clean(&result, SWEEP2_LEAST);
 }
 
 /* ---- what these must find ---- */

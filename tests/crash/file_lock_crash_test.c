@@ -451,7 +451,7 @@ static void killed_at_random(void)
     const struct kills kills = {.ctx = data,
                                 .workers = 6,
                                 .work = work,
-                                .kills = 200 * test_scale(),
+                                .kills = kills_for(200),
                                 .min_us = 100,
                                 .max_us = 5000};
     struct kills_result result;

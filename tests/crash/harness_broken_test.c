@@ -162,7 +162,7 @@ static void sweep_change_twice(void (*op)(void *ctx),
                           .oracle = change_oracle};
     sweep2_run(&sweep, result);
     sweep_report(NULL, result);
-    sweep_expect_min_points(result, 300);
+    sweep_expect_min_points(result, SWEEP2_LEAST);
 }
 
 static void repair_that_forgets_is_torn_by_a_second_death(void)
@@ -180,7 +180,7 @@ static void sound_lock_survives_two_deaths(void)
 {
     struct sweep_result result;
     sweep_change_twice(sound_change, &result);
-    sweep_expect_clean(&result, 300);
+    sweep_expect_clean(&result, SWEEP2_LEAST);
 }
 
 /* ---- random kills ---- */

@@ -137,7 +137,7 @@ static void t04_the_one_who_takes_over_is_killed_too(void)
     make_state(0);
     sweep2_run(&sweep, &result);
     report("twice", &result);
-    sweep_expect_clean(&result, 300);
+    sweep_expect_clean(&result, SWEEP2_LEAST);
 }
 
 /* ---- what these must find ---- */

@@ -405,7 +405,7 @@ static void who_recovers_dies_too(void)
     sweep2_run(&sweep, &result);
     end_scene();
     sweep_report(NULL, &result);
-    sweep_expect_clean(&result, 100);
+    sweep_expect_clean(&result, SWEEP2_LEAST);
 }
 
 /* ---- what these must find ---- */

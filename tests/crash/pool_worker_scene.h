@@ -159,14 +159,15 @@ static inline struct sweep_result sweep_work(const char *name,
         sweep.prepare = warm_up_to_work;
     if (sweep.oracle == NULL)
         sweep.oracle = oracle;
-    sweep.stride = sweep_stride(stride);
+    sweep.stride = stride;
     return run_sweep(name, plan, &sweep);
 }
 
 static inline void expect_clean(const char *name, struct scene plan,
                                 struct sweep sweep, long stride)
 {
-    const struct sweep_result result = sweep_work(name, &plan, sweep, stride);
+    const struct sweep_result result =
+        sweep_work(name, &plan, sweep, sweep_stride(stride));
     sweep_expect_clean(&result, 10);
     assert_true(scene->died > 0 || stride > 1);
 }

@@ -2,7 +2,6 @@
 #include "unit/process_support.h"
 
 #include "harness/kills.h"
-#include "harness/scale.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -460,7 +459,7 @@ static void parents_killed_at_random_leave_no_daemons(void)
                                 .workers = 4,
                                 .work = start_and_end_daemons,
                                 .check = expect_no_orphans,
-                                .kills = 300 * test_scale(),
+                                .kills = kills_for(300),
                                 .max_us = 5000};
     struct kills_result result;
     (void)new_stage();

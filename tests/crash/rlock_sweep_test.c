@@ -203,7 +203,7 @@ static void t03_the_one_who_takes_over_is_killed_too(void)
     make_state();
     sweep2_run(&sweep, &result);
     sweep_report(NULL, &result);
-    sweep_expect_clean(&result, 300);
+    sweep_expect_clean(&result, SWEEP2_LEAST);
 }
 
 /* ---- what these must find ---- */

@@ -258,7 +258,7 @@ static void sweep_twice(const char *name, void (*prepare)(void *ctx),
     state->victims = 2;
     sweep2_run(&sweep, &result);
     report(name, &result);
-    sweep_expect_clean(&result, 300);
+    sweep_expect_clean(&result, SWEEP2_LEAST);
 }
 
 /* The second one finds out by reading, repairs, and reads then. */

@@ -116,7 +116,7 @@ static void run_and_look(void (*worker)(void *ctx, int index), long kills)
                               .workers = WORKERS,
                               .work = worker,
                               .died = died,
-                              .kills = kills * test_scale()};
+                              .kills = kills_for(kills)};
     struct kills_result result;
     struct walk walk;
     for (int i = 0; i < WORKERS; i++)

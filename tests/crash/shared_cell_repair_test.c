@@ -182,7 +182,7 @@ static void sweep_pairs(const char *name, void (*setup)(void),
                                 .oracle = nothing_is_lost};
     sweep2_run(&sweep, &result);
     sweep_report(name, &result);
-    sweep_expect_clean(&result, 300);
+    sweep_expect_clean(&result, SWEEP2_LEAST);
 }
 
 static void sweep_both(void (*setup)(void))

@@ -49,12 +49,12 @@ static void allocating_the_last_slot_of_a_slab(void)
 
 static void allocating_from_a_new_slab(void)
 {
-    sweep_cell(small_of_a_new_slab, 1);
+    sweep_cell(small_of_a_new_slab, sweep_stride(2));
 }
 
 static void allocating_large_from_a_gap(void)
 {
-    sweep_cell(large_from_a_gap, 1);
+    sweep_cell(large_from_a_gap, sweep_stride(2));
 }
 
 static void allocating_large_from_joined_gaps(void)
@@ -94,12 +94,12 @@ static void freeing_a_slot_of_a_full_slab(void)
 
 static void freeing_the_only_slot_of_a_slab(void)
 {
-    sweep_cell(only_slot_of_a_slab, 1);
+    sweep_cell(only_slot_of_a_slab, sweep_stride(2));
 }
 
 static void freeing_a_large_block(void)
 {
-    sweep_cell(large_block, 1);
+    sweep_cell(large_block, sweep_stride(2));
 }
 
 /* ---- the sweep itself, on what is wrong on purpose ---- */
@@ -113,7 +113,8 @@ static struct sweep_result sweep_broken(void (*setup)(void),
     const struct sweep sweep = {.reset = reset,
                                 .prepare = warm_up,
                                 .victim = victim,
-                                .oracle = nothing_is_lost};
+                                .oracle = nothing_is_lost,
+                                .stride = 2};
     sweep_run(&sweep, &result);
     sweep_report(NULL, &result);
     assert_int_equal(result.wedges, 0);

@@ -93,7 +93,7 @@ static void sweep_twice(void (*setup)(void))
                                 .oracle = goes_on};
     sweep2_run(&sweep, &result);
     sweep_report(NULL, &result);
-    sweep_expect_clean(&result, 300);
+    sweep_expect_clean(&result, SWEEP2_LEAST);
 }
 
 static void two_deaths_in_a_row_while_allocating(void)

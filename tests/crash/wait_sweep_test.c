@@ -10,7 +10,6 @@
  * is between the wake-up of the victim and its handing on. */
 #include "crash/look_once.h"
 #include "harness/kills.h"
-#include "harness/scale.h"
 #include "harness/sweep.h"
 #include "unit/wait_support.h"
 
@@ -261,7 +260,7 @@ static void sweep_kind(const char *name, enum kind kind)
     struct sweep_result result;
     run(name, kind, false, &result);
     sweep_expect_clean(&result, 40);
-    assert_true(result.woken > 10);
+    assert_true(result.woken > 3);
 }
 
 static void others_get_the_permit(void)
@@ -392,7 +391,7 @@ static void a_crowd_goes_on_whoever_is_killed(void)
                                 .workers = WORKERS,
                                 .work = work,
                                 .check = check,
-                                .kills = 400 * test_scale()};
+                                .kills = kills_for(400)};
     options.flags = IPC_QUEUE_LEASES;
     expect_rc(ipc_queue_new(&options, &crowd.queue), 0);
     put_number(crowd.queue, 1);

@@ -99,7 +99,9 @@ static void expect_errors_only(enum everything_part part, bool onward,
     struct plan *plan = test_shared(sizeof *plan);
     plan->part = part;
     plan->onward = onward;
-    for (plan->nth = 1;; plan->nth += sweep_stride(quick)) {
+    const long stride = sweep_stride(quick);
+    long step = sweep_first(stride);
+    for (plan->nth = 1;; plan->nth += step, step = stride) {
         struct role role;
         role_start(&role, use_without_memory, plan);
         role_wait_ok(&role, LIMIT_MS);
@@ -340,11 +342,15 @@ static void fail_each(enum everything_part part, const struct failing *calls,
         const long stride = each ? 1 : sweep_stride(quick);
         if (is_sanitizers() || (failing->how & ALWAYS) != 0)
             continue;
-        for (long nth = 1;; nth += stride) {
-            if (fail_once(outcome, nth) < nth)
+        long step = sweep_first(stride);
+        for (long nth = 1;; nth += step, step = stride) {
+            const long made = fail_once(outcome, nth);
+            if (made < nth)
                 break;
             total->errors += outcome->errors;
             total->pairs++;
+            if (stride > 1 && made < nth + step)
+                break;
         }
     }
     test_report("pairs", total->pairs);

@@ -25,7 +25,7 @@
 #include "queue/store.h"
 
 enum {
-    STEPS = 6000,
+    STEPS = 2000,
     CALLS = 8, /* in a step */
     CAPACITY = 8,
     BYTES = 64 << 10,
@@ -35,7 +35,7 @@ enum {
     FENCE = 1 << 16,
     STEP_MS = 5000,
     SLOW_NS = 1000000000,
-    SCRIBBLE_MS = 1500,
+    SCRIBBLE_MS = 500,
     USERS = 3
 };
 

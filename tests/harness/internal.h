@@ -35,7 +35,7 @@ void lines_free(struct lines *set);
 /* ---- page.c: memory that the runner and its case share ---- */
 
 enum {
-    PAGE_REPORTS = 32,
+    PAGE_REPORTS = 40,
     PAGE_ALLOWED = 4
 };
 

@@ -20,6 +20,7 @@
 enum {
     MAX_WORKERS = 64,
     CALM_EVERY = 50,
+    QUICK_KILLS = 100,
     HOLD_FIRE_MS = 50
 };
 
@@ -156,6 +157,14 @@ static bool calm(struct crew *crew)
 
 /* ---- the run ---- */
 
+long kills_for(long each)
+{
+    const long scale = test_scale();
+    if (scale > 1 || each <= QUICK_KILLS)
+        return each * scale;
+    return each / 3 > QUICK_KILLS ? each / 3 : QUICK_KILLS;
+}
+
 static void kill_one(struct crew *crew, int index)
 {
     pid_t pid = crew->roles[index].pid;
@@ -171,7 +180,7 @@ static void kill_one(struct crew *crew, int index)
 static bool kill_many(struct crew *crew, struct kills_result *result)
 {
     const struct kills *kills = crew->kills;
-    long wanted = kills->kills > 0 ? kills->kills : 1000 * test_scale();
+    long wanted = kills->kills > 0 ? kills->kills : kills_for(1000);
     long min_us = kills->min_us > 0 ? kills->min_us : 50;
     long max_us = kills->max_us > 0 ? kills->max_us : 2000;
     struct test_random random = {test_seed()};

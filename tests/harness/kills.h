@@ -49,10 +49,14 @@ struct kills {
     void (*died)(void *ctx, int index, pid_t pid);
     void (*check)(void *ctx, struct kills_result *result);
 
-    long kills;         /* 0: 1,000 times IPC_TEST_SCALE */
+    long kills;         /* 0: kills_for(1000) */
     int min_us, max_us; /* between kills; 0: 50 and 2,000 */
     int stall_limit_ms; /* 0: 2,000 */
 };
+
+/* For `kills`: so many times IPC_TEST_SCALE where that is above 1; in a quick
+ * run a third, but not less than 100 of them. */
+long kills_for(long each);
 
 /* Fails the case when a worker ends by itself, for instance by a failed
  * assertion.  Reports the seed of its random numbers, see scale.h. */

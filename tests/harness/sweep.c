@@ -6,20 +6,61 @@
 #include "harness/victim.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
     DEFAULT_MAX_POINTS = 20000,
     MAX_MISSED = 3,
     MAX_PRINTED = 8,
-    ALL_SCALE = 10 /* IPC_TEST_SCALE for every point */
+    ALL_SCALE = 10, /* IPC_TEST_SCALE for every point */
+    QUICKER = 2     /* quick runs have to be quicker than that */
 };
+
+/* ---- strides ---- */
+
+/* Of this case: some of its points are left out, others each time. */
+static bool some_left_out;
+
+static bool is_prime(long n)
+{
+    for (long i = 2; i * i <= n; i++)
+        if (n % i == 0)
+            return false;
+    return true;
+}
 
 long sweep_stride(long quick)
 {
     const long scale = test_scale();
-    return scale >= ALL_SCALE || quick <= scale ? 1 : quick / scale;
+    if (scale >= ALL_SCALE || quick <= scale)
+        return 1;
+    some_left_out = true;
+    if (scale > 1)
+        return quick / scale;
+    long stride = QUICKER * quick;
+    while (!is_prime(stride))
+        stride++;
+    return stride;
 }
+
+/* Without a seed always the same: what a quick run finds does not depend on
+ * luck. */
+long sweep_first(long stride)
+{
+    static struct test_random random;
+    static bool seeded;
+    if (stride <= 1)
+        return 1;
+    if (getenv("IPC_TEST_SEED") == NULL)
+        return 1 + stride / 3;
+    if (!seeded)
+        random.state = test_seed();
+    seeded = true;
+    return test_random_between(&random, 1, stride);
+}
+
+/* ---- the run ---- */
 
 static void restore(void *arg)
 {
@@ -58,12 +99,15 @@ void sweep_run(const struct sweep *sweep, struct sweep_result *result)
     bool well = victim_record(&victim, &point);
     look(sweep, &point, well, result);
     long count = victim.trace->count;
+    result->thinned = some_left_out && stride > 1 && test_scale() == 1;
     if (count / stride > max)
         test_fail("%ld kill points, max_points is %ld", count / stride, max);
 
     /* Points at the end may be missed when the course is a shorter one. */
     int missed = 0;
-    for (long step = 1; step <= count && missed < MAX_MISSED; step += stride) {
+    long step =
+        some_left_out ? sweep_first(stride < count ? stride : count) : 1;
+    for (; step <= count && missed < MAX_MISSED; step += stride) {
         point = (struct sweep_point){.step = step};
         well = victim_kill(&victim, step, &point);
         missed = point.finished ? missed + 1 : 0;
@@ -172,6 +216,8 @@ void sweep_report(const char *name, const struct sweep_result *result)
 void sweep_expect_min_points_at(const struct sweep_result *result,
                                 long min_points, const char *file, int line)
 {
+    if (result->thinned)
+        min_points = (min_points + 2) / 3;
     if (result->points < min_points)
         test_fail_at(file, line, "only %ld kill points, expected %ld",
                      result->points, min_points);

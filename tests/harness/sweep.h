@@ -58,6 +58,7 @@ struct sweep_point {
 
 struct sweep_result {
     long points;    /* kill points tried; pairs of them by sweep2_run() */
+    bool thinned;   /* sweep_stride() has left more out than it was asked */
     long woken;     /* of these: after `meanwhile` had run */
     long wedges;    /* somebody waits for ever, or the victim itself did */
     long torn;      /* an invariant does not hold */
@@ -112,18 +113,28 @@ struct sweep {
 void sweep_run(const struct sweep *sweep, struct sweep_result *result);
 
 /* The double fault: for every i kill the victim at i, then for every j kill
- * the recoverer at j, then ask the oracle.  So that about SWEEP2_PAIRS pairs
- * times IPC_TEST_SCALE are tried, it is every s-th j, beginning elsewhere for
- * each i; and when too few j were left, every s-th i too. */
+ * the recoverer at j, then ask the oracle.  So that about SWEEP2_QUICK pairs
+ * are tried, or SWEEP2_PAIRS times an IPC_TEST_SCALE above 1, it is every s-th
+ * j, beginning elsewhere for each i; and when too few j were left, every s-th i
+ * too. */
 void sweep2_run(const struct sweep *sweep, struct sweep_result *result);
 
 enum {
-    SWEEP2_PAIRS = 500
+    SWEEP2_QUICK = 200,
+    SWEEP2_PAIRS = 500,
+    SWEEP2_LEAST = 120 /* at so many pairs sweep_expect_clean() */
 };
 
-/* For `stride`, when every point is too much for a quick run: about
- * IPC_TEST_SCALE times as many as that for longer ones, from 10 on all. */
+/* For `stride`, when every point is too much for a quick run: a prime that is
+ * at least twice as large as this; with an IPC_TEST_SCALE of 2, half as large
+ * as this, and so on; from 10 on 1, which is every point.  Where the sweeps of
+ * the case begin is then drawn by lot if IPC_TEST_SEED is set, so that runs with
+ * other seeds try other points. */
 long sweep_stride(long quick);
+
+/* Where such a stride begins: from 1 to stride, as IPC_TEST_SEED says, or always
+ * the same without one.  For loops other than those of sweep_run(). */
+long sweep_first(long stride);
 
 /* NULL, or why there are no sweeps here. */
 const char *sweep_unavailable(void);
@@ -146,7 +157,8 @@ void sweep_describe(const struct sweep_point *point, char *out, size_t size);
 void sweep_report(const char *name, const struct sweep_result *result);
 
 /* Nothing was found, at at least so many points: a sweep that tried fewer did
- * not sweep what it was meant to. */
+ * not sweep what it was meant to.  Of a quick run that sweep_stride() has
+ * thinned a third of them is expected. */
 #define sweep_expect_clean(result, min_points)                                 \
     sweep_expect_clean_at((result), (min_points), __FILE__, __LINE__)
 void sweep_expect_clean_at(const struct sweep_result *result, long min_points,

@@ -15,6 +15,7 @@ struct pairs {
     struct victim first, second;
     long i; /* where the first one dies */
     long stride_i, stride_j;
+    long lot; /* moves all j */
 };
 
 static void restore_first(void *arg)
@@ -37,7 +38,8 @@ static void restore_second(void *arg)
 static long begin(const struct pairs *pairs)
 {
     const long turn = pairs->i / pairs->stride_i;
-    return 1 + turn * 618 * pairs->stride_j / 1000 % pairs->stride_j;
+    const long jump = turn * 618 * pairs->stride_j / 1000;
+    return 1 + (pairs->lot + jump) % pairs->stride_j;
 }
 
 /* All points of the second one, or every stride-th of them. */
@@ -84,7 +86,8 @@ static void choose_strides(struct pairs *pairs)
 {
     const long firsts = pairs->first.trace->count;
     const long seconds = count_seconds(pairs);
-    const long most = SWEEP2_PAIRS * test_scale();
+    const long scale = test_scale();
+    const long most = scale > 1 ? SWEEP2_PAIRS * scale : SWEEP2_QUICK;
     const long least = SECOND_DEATHS + seconds / STEPS_OF_A_DEATH;
     pairs->stride_i = 1 + firsts * least / most;
     pairs->stride_j = 1 + firsts / pairs->stride_i * seconds / most;
@@ -119,7 +122,9 @@ void sweep2_run(const struct sweep *sweep, struct sweep_result *result)
 
     choose_strides(&pairs);
     const long count = pairs.first.trace->count;
-    for (pairs.i = 1; pairs.i <= count; pairs.i += pairs.stride_i) {
+    pairs.lot = sweep_first(pairs.stride_j);
+    pairs.i = sweep_first(pairs.stride_i);
+    for (; pairs.i <= count; pairs.i += pairs.stride_i) {
         record_second(&pairs);
         kill_second(&pairs);
     }

@@ -136,7 +136,7 @@ static void kill_at_random(void (*worker)(void *ctx, int index), long kills)
     struct kills plan = {.workers = WORKERS,
                          .work = worker,
                          .died = died,
-                         .kills = kills * test_scale()};
+                         .kills = kills_for(kills)};
     struct kills_result result;
     make_field();
     kills_run(&plan, &result);

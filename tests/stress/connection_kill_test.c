@@ -192,7 +192,7 @@ static void kill_at_random(int senders, int receivers, long kills)
                          .work = work,
                          .died = died,
                          .check = check,
-                         .kills = kills * test_scale()};
+                         .kills = kills_for(kills)};
     struct kills_result result;
     const int before = count_fds();
     field = test_shared(sizeof *field);

@@ -234,7 +234,7 @@ static void kill_at_random(int locks,
     struct kills plan = {.workers = WORKERS,
                          .work = worker,
                          .check = check,
-                         .kills = kills * test_scale()};
+                         .kills = kills_for(kills)};
     struct kills_result result;
     make_field(locks);
     one_round = round;

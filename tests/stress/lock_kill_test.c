@@ -198,7 +198,7 @@ static void kill_at_random(int locks,
     struct kills plan = {.workers = WORKERS,
                          .work = worker,
                          .check = check,
-                         .kills = kills * test_scale()};
+                         .kills = kills_for(kills)};
     struct kills_result result;
     field = ipc_shared_alloc(sizeof *field);
     assert_non_null(field);

@@ -203,7 +203,7 @@ static void submitters_are_killed(void)
     struct kills plan = {.workers = SUBMITTERS,
                          .work = submit_for_ever,
                          .check = check_field,
-                         .kills = 400 * test_scale(),
+                         .kills = kills_for(400),
                          .stall_limit_ms = 5000};
     struct kills_result result;
     options.max_pending = 200;

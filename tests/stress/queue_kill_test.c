@@ -450,7 +450,7 @@ static void kill_at_random(long kills)
                          .work = work,
                          .died = died,
                          .check = check,
-                         .kills = kills * test_scale(),
+                         .kills = kills_for(kills),
                          .stall_limit_ms = STALL_MS};
     struct kills_result result;
     kills_run(&plan, &result);

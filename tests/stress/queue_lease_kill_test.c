@@ -306,7 +306,7 @@ static void kill_at_random(const ipc_queue_options *options, int producers,
                                .work = work,
                                .died = died,
                                .check = check,
-                               .kills = kills * test_scale()};
+                               .kills = kills_for(kills)};
     struct kills_result result;
     make_field(options, producers);
     kills_run(&plan, &result);

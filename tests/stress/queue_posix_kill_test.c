@@ -300,7 +300,7 @@ static void t33_who_opens_and_removes_is_killed(void)
 {
     const bool own = begin();
     struct kills plan = {
-        .workers = 4, .work = open_and_remove, .kills = 200 * test_scale()};
+        .workers = 4, .work = open_and_remove, .kills = kills_for(200)};
     struct kills_result result;
     const int room = room_for_queues();
     kills_run(&plan, &result);

@@ -216,7 +216,7 @@ static void kill_at_random(int writers, void (*worker)(void *ctx, int index),
     struct kills plan = {.workers = WORKERS,
                          .work = worker,
                          .check = check,
-                         .kills = kills * test_scale()};
+                         .kills = kills_for(kills)};
     struct kills_result result;
     table = ipc_shared_alloc(sizeof *table);
     assert_non_null(table);

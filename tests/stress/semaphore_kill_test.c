@@ -265,7 +265,7 @@ static void kill_at_random(uint32_t flags, void (*worker)(void *ctx, int index),
     struct kills plan = {.workers = WORKERS,
                          .work = worker,
                          .check = check,
-                         .kills = kills * test_scale()};
+                         .kills = kills_for(kills)};
     struct kills_result result;
     office = ipc_shared_alloc(sizeof *office);
     assert_non_null(office);

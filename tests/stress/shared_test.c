@@ -162,7 +162,7 @@ static void random_kills_corrupt_nothing_and_lose_one_block_each(void)
                                 .workers = WORKERS,
                                 .work = work,
                                 .died = died,
-                                .kills = KILLS * test_scale()};
+                                .kills = kills_for(KILLS)};
     run_and_look(&kills);
 }
 
@@ -180,7 +180,7 @@ static void random_kills_found_by_the_recheck_alone(void)
                                 .workers = WORKERS,
                                 .work = work_without_the_kernel,
                                 .died = died,
-                                .kills = KILLS / 5 * test_scale()};
+                                .kills = kills_for(KILLS / 5)};
     ipc__robust_list_usable = false;
     run_and_look(&kills);
 }
