@@ -58,7 +58,7 @@ _Static_assert(offsetof(struct ipc__region, slots) == IPC__REGION_HEADER &&
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "futex halves");
 
 #define REGION_MAGIC    0x6e6f696765637069u /* "ipcegion" */
-#define LAYOUT_REVISION 3u
+#define LAYOUT_REVISION 4u
 #define SIZE_LIMIT      IPC__REGION_MAX
 #define REGION_SIGNATURE                                                       \
     ((uint64_t)LAYOUT_REVISION << 48 | (uint64_t)sizeof(void *) << 40 |        \

@@ -44,6 +44,7 @@ enum ipc__region_kind {
     IPC__REGION_BARRIER = 8,
     IPC__REGION_RWLOCK = 9,
     IPC__REGION_QUEUE = 10,
+    IPC__REGION_ARENA = 11,
     IPC__REGION_ARRAY = 16,
     IPC__REGION_VALUE = 17,
 };
@@ -67,7 +68,8 @@ struct ipc__region {
     uint64_t births; /* counts identities given out; any thread adds */
     uint32_t opens;  /* handles not closed: segments only; any process adds */
     uint32_t bell;   /* of the family's futures: see pool/future.h */
-    uint32_t reserved[108];
+    uint64_t arena;  /* of the family's own containers: its address, or 0 */
+    uint32_t reserved[106];
     struct ipc__slot slots[IPC__REGION_SLOTS];
 };
 

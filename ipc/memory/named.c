@@ -231,6 +231,8 @@ static const char *name_of_kind(uint32_t kind)
         return "an rwlock";
     case IPC__REGION_QUEUE:
         return "a queue";
+    case IPC__REGION_ARENA:
+        return "an arena";
     case IPC__REGION_ARRAY:
         return "an array";
     case IPC__REGION_VALUE:

@@ -69,6 +69,7 @@ static void use_processes(void)
 }
 
 #include "fault/everything_sync.h"
+#include "fault/everything_arena.h"
 #include "fault/everything_thread.h"
 #include "fault/everything_value.h"
 
@@ -210,6 +211,7 @@ static void use_objects(void)
     use_file_locks();
     use_family_memory();
     use_arrays();
+    use_arenas();
     use_thread_things();
 }
 
@@ -247,5 +249,6 @@ void remove_names_of_everything(void)
     (void)ipc_lock_unlink("three");
     remove_names_of_sync();
     remove_names_of_arrays();
+    remove_names_of_arenas();
     remove_names_of_queues();
 }
