@@ -27,7 +27,7 @@
  *      visit (and the user's transaction) only, so what an undo brings back is
  *      untouched;
  *   3  between two looks at the journal's room a visit saves at most
- *      IPC__SAVED_MAX words by ipc__put64(): who needs more, or saves ranges,
+ *      IPC__SAVED_MAX / 2 words by ipc__put64(): who needs more, or saves ranges,
  *      calls ipc__journal_room() first. */
 #ifndef IPC_OBJECT_ARENA_H
 #define IPC_OBJECT_ARENA_H
@@ -43,7 +43,7 @@
 #include "base/bits.h"
 
 #define IPC__BINS      272
-#define IPC__SAVED_MAX 2048 /* words */
+#define IPC__SAVED_MAX 2048 /* words of the journal */
 
 /* What is on its way to be freed. */
 enum ipc__parked {
