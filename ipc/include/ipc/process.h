@@ -372,7 +372,9 @@ typedef struct ipc_forkserver_options {
  * their own.  When it was killed the next start() makes another one in the same
  * way, so the preload may run again; the children that it had go on, but for
  * the status of those that then are killed (ipc_process_exitcode(): -ECHILD
- * before Linux 6.15).  While it is stopped, start() waits.  It ignores SIGINT;
+ * before Linux 6.15); 32 bytes of family memory stay behind if it was killed
+ * just making one, as nobody knows whether that was born.  While it is stopped,
+ * start() waits.  It ignores SIGINT;
  * its children do not.
  *
  * Errors: -EALREADY there is one; what preload gave, or -EINVAL if that was
