@@ -56,6 +56,7 @@ int main(void)
     const ipc_deadline deadline = ipc_after_s(30);
     ipc_future *futures[COUNT];
     ipc_as_completed *next;
+    ipc_progress_bar bar; /* on a terminal only */
     uint32_t ways, sum = 0;
     ipc_pool *pool;
     size_t i;
@@ -66,7 +67,9 @@ int main(void)
         check(ipc_pool_submit(pool, queens, &sizes[i], sizeof sizes[i],
                               sizeof ways, &futures[i]));
 
+    check(ipc_progress_bar_begin(&bar, "boards", COUNT, NULL));
     check(ipc_as_completed_begin(futures, COUNT, &next));
+    ipc_as_completed_progress(next, ipc_progress_bar_show, &bar);
     while ((rc = ipc_as_completed_next(next, deadline, &i)) > 0) {
         check(ipc_future_result(futures[i], &ways, sizeof ways, NULL));
         printf("%2u queens: %u ways\n", sizes[i], ways);
@@ -74,6 +77,7 @@ int main(void)
     }
     check(rc);
     ipc_as_completed_end(next);
+    ipc_progress_bar_end(&bar);
     check(ipc_pool_free(pool));
 
     printf("4 to 12 queens: %u ways together\n", sum);

@@ -5,7 +5,7 @@
  *             total.update(words)                                 # reduce
  *     print(total.most_common(10))
  *
- *     word_count [FILE...]         (no file: the sources of libipc)
+ *     word_count [--quiet] [FILE...]     (no file: the sources of libipc)
  *
  * A worker reads a file and counts; what it gives back is as long as there are
  * different words.  This process adds up the counts of each file as it is done,
@@ -85,11 +85,13 @@ static void add_counts(struct word_table *total, const struct word *words,
         word_table_add(total, word->text, strlen(word->text), word->count);
 }
 
-static void count_files(struct word_table *total, char **paths, size_t n)
+static void count_files(struct word_table *total, char **paths, size_t n,
+                        bool quiet)
 {
     const ipc_imap_source files = {
         .items = paths, .item_bytes = sizeof *paths, .count = n};
     ipc_map_options options = IPC_MAP_OPTIONS_INIT;
+    ipc_progress_bar_options looks = IPC_PROGRESS_BAR_OPTIONS_INIT;
     ipc_progress_bar bar;
     ipc_imap *counts;
     ipc_pool *pool;
@@ -97,7 +99,8 @@ static void count_files(struct word_table *total, char **paths, size_t n)
     size_t bytes;
     int rc;
 
-    check(ipc_progress_bar_begin(&bar, "count", n, NULL));
+    looks.quiet = quiet;
+    check(ipc_progress_bar_begin(&bar, "count", n, &looks));
     options.progress = ipc_progress_bar_show;
     options.progress_arg = &bar;
     check(ipc_pool_new(NULL, &pool));
@@ -129,17 +132,18 @@ int main(int argc, char **argv)
 {
     struct word_table total = {NULL, 0, 0};
     glob_t found = {0};
-    char **paths = argv + 1;
-    size_t n = (size_t)argc - 1;
+    const bool quiet = argc > 1 && strcmp(argv[1], "--quiet") == 0;
+    char **paths = argv + 1 + quiet;
+    size_t n = (size_t)argc - 1 - quiet;
 
-    if (argc < 2) {
+    if (n == 0) {
         /* There is one thread.  NOLINTNEXTLINE(concurrency-mt-unsafe) */
         if (glob(WORD_COUNT_FILES, 0, NULL, &found) != 0)
             errx(2, "there is no %s", WORD_COUNT_FILES);
         paths = found.gl_pathv;
         n = found.gl_pathc;
     }
-    count_files(&total, paths, n);
+    count_files(&total, paths, n, quiet);
     print_most(&total, n);
     word_table_free(&total);
     globfree(&found);
