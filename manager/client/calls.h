@@ -1,0 +1,34 @@
+/* ipc_calls: what its parts share. */
+#ifndef IPC_MANAGER_CLIENT_CALLS_H
+#define IPC_MANAGER_CLIENT_CALLS_H
+
+#include "client/client.h"
+
+struct ipcm__entry {
+    ipc_any handle;
+    ipc_managed *there; /* NULL: it is used directly */
+    uint32_t op;
+    ipc_anys args; /* copies, but for handles, which are the caller's */
+    int status;
+    char *detail; /* NULL: none */
+    ipc_anys results;
+};
+
+struct ipc_calls {
+    ipc_manager *manager;
+    struct ipcm__entry *entries;
+    size_t count;
+    size_t room;
+    bool has_run;
+};
+
+/* An error is noted with the detail of this thread's last one. */
+void ipcm__entry_end(struct ipcm__entry *entry, int status, const char *detail);
+
+/* Run some that are not direct, one after the other, or all as one. */
+int ipcm__calls_pipeline(ipc_manager *manager, struct ipcm__entry *entries,
+                         size_t count);
+int ipcm__calls_batch(ipc_manager *manager, struct ipcm__entry *entries,
+                      size_t count);
+
+#endif

@@ -1,0 +1,364 @@
+/* Calls: asks go in, and their threads take turns until all have an answer.
+ * What is promised is in link.h. */
+#include "client/link.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "client/dial.h"
+#include "fail.h"
+
+#define GOODBYE_MS 1000
+
+/* ---- answers ---- */
+
+void ipcm__link_answer(struct ipcm__link *link, struct ipcm__ask *ask,
+                       int status, const char *detail)
+{
+    list_remove(&ask->place);
+    if (ask->request.id != 0)
+        link->unanswered--;
+    ask->request.id = 0;
+    struct ipcm__waiter *waiter = ask->waiter;
+    if (waiter == NULL) {
+        free(ask);
+        return;
+    }
+    ask->status = status;
+    snprintf(ask->detail, sizeof ask->detail, "%s",
+             detail != NULL ? detail : "");
+    if (--waiter->open == 0)
+        (void)ipc_event_set(&waiter->event);
+}
+
+void ipcm__link_kick(struct ipcm__link *link)
+{
+    if (!link->polling)
+        return;
+    const uint64_t one = 1;
+    (void)!write(link->kick, &one, sizeof one);
+}
+
+static ipc_deadline later(ipc_deadline deadline, uint32_t ms)
+{
+    const ipc_deadline now = ipc_now();
+    if (deadline < now)
+        deadline = now;
+    const int64_t more = IPC_MS((int64_t)ms);
+    return deadline > IPC_TIME_FOREVER - more ? IPC_TIME_FOREVER
+                                              : deadline + more;
+}
+
+void ipcm__link_be_patient(const struct ipcm__link *link,
+                           struct ipcm__waiter *waiter)
+{
+    waiter->give_up = later(waiter->wait, link->manager->reply_ms);
+}
+
+/* ---- time is up ---- */
+
+/* An answer that nobody waits for any more may still come. */
+static int leave_behind(struct ipcm__ask *ask)
+{
+    struct ipcm__ask *ghost = calloc(1, sizeof *ghost);
+    if (ghost == NULL)
+        return -ENOMEM;
+    ghost->request.id = ask->request.id;
+    ghost->request.op = ask->request.op;
+    ghost->place = ask->place;
+    ghost->place.next->previous = &ghost->place;
+    ghost->place.previous->next = &ghost->place;
+    list_init(&ask->place);
+    ask->request.id = 0;
+    return 0;
+}
+
+static struct ipcm__ask *next_of(const struct list *list,
+                                 const struct ipcm__waiter *me)
+{
+    for (struct list *at = list->next; at != list; at = at->next) {
+        struct ipcm__ask *ask = list_entry(at, struct ipcm__ask, place);
+        if (ask->waiter == me)
+            return ask;
+    }
+    return NULL;
+}
+
+static void leave(struct ipcm__link *link, struct ipcm__waiter *me)
+{
+    struct ipcm__ask *ask;
+    static const char detail[] = "there was no answer in time";
+    while ((ask = next_of(&link->queue, me)) != NULL)
+        ipcm__link_answer(link, ask, -ETIMEDOUT, detail);
+    while ((ask = next_of(&link->sent, me)) != NULL) {
+        if (leave_behind(ask) != 0) {
+            link->broken = true;
+            link->forget = true;
+            ipcm__link_kick(link);
+        }
+        ipcm__link_answer(link, ask, -ETIMEDOUT, detail);
+    }
+    if (me->wants_up) {
+        me->wants_up = false;
+        me->rc = ipcm__fail(-ETIMEDOUT, "there was no connection in time");
+    }
+}
+
+static void refuse_queued(struct ipcm__link *link, struct ipcm__waiter *me)
+{
+    char detail[IPCM__DETAIL];
+    snprintf(detail, sizeof detail,
+             "%u requests of this process wait already: in_flight of the "
+             "server is %u",
+             link->unanswered, link->in_flight);
+    for (struct ipcm__ask *ask; (ask = next_of(&link->queue, me)) != NULL;)
+        ipcm__link_answer(link, ask, -EDQUOT, detail);
+}
+
+static void give_up(struct ipcm__link *link, struct ipcm__waiter *me)
+{
+    char detail[IPCM__DETAIL];
+    snprintf(detail, sizeof detail,
+             "the server has not answered for %u ms, and was given up",
+             link->manager->reply_ms);
+    snprintf(link->reason, sizeof link->reason, "%s", detail);
+    for (struct ipcm__ask *ask; (ask = next_of(&link->sent, me)) != NULL;)
+        ipcm__link_answer(link, ask,
+                          ipcm__link_is_unknown(ask) ? -ECONNRESET : -ENOTCONN,
+                          detail);
+    for (struct ipcm__ask *ask; (ask = next_of(&link->queue, me)) != NULL;)
+        ipcm__link_answer(link, ask, -ENOTCONN, detail);
+    link->broken = true;
+    link->forget = true;
+    ipcm__link_kick(link);
+}
+
+static void look_at_the_time(struct ipcm__link *link, struct ipcm__waiter *me)
+{
+    const ipc_deadline now = ipc_now();
+    if (now >= me->until)
+        leave(link, me);
+    else if (!link->up || now < me->give_up)
+        return;
+    else if (next_of(&link->sent, me) == NULL)
+        refuse_queued(link, me);
+    else
+        give_up(link, me);
+}
+
+/* ---- turns ---- */
+
+static ipc_deadline next_look(const struct ipcm__link *link,
+                              const struct ipcm__waiter *me)
+{
+    /* While there is no connection who makes one looks at the time. */
+    if (!link->up || me->until < me->give_up)
+        return me->until;
+    return me->give_up;
+}
+
+static void poll_socket(struct ipcm__link *link, const struct ipcm__waiter *me)
+{
+    struct pollfd items[] = {
+        {.fd = link->stream.fd,
+         .events = ipcm__stream_events(&link->stream,
+                                       link->out.end > link->out.begin)},
+        {.fd = link->kick, .events = POLLIN},
+    };
+    const ipc_deadline deadline = next_look(link, me);
+    link->polling = true;
+    pthread_mutex_unlock(&link->lock);
+    const int64_t left = ipc_time_left(deadline);
+    const struct timespec time = {.tv_sec = left / IPC_S(1),
+                                  .tv_nsec = left % IPC_S(1)};
+    const int n =
+        ppoll(items, 2, deadline == IPC_TIME_FOREVER ? NULL : &time, NULL);
+    pthread_mutex_lock(&link->lock);
+    link->polling = false;
+    uint64_t kicks;
+    if (n > 0 && items[1].revents != 0)
+        (void)!read(link->kick, &kicks, sizeof kicks);
+}
+
+static void pump(struct ipcm__link *link, const struct ipcm__waiter *me)
+{
+    link->pumping = true;
+    if (!link->up) {
+        ipcm__link_return(link, me->until);
+    } else {
+        if (!link->broken)
+            poll_socket(link, me);
+        if (!link->broken)
+            ipcm__link_receive(link);
+        if (!link->broken)
+            ipcm__link_submit(link);
+        if (link->broken)
+            ipcm__link_lose(link);
+    }
+    link->pumping = false;
+}
+
+static void sleep_until_woken(struct ipcm__link *link, struct ipcm__waiter *me)
+{
+    (void)ipc_event_clear(&me->event);
+    const ipc_deadline deadline = next_look(link, me);
+    pthread_mutex_unlock(&link->lock);
+    (void)!ipc_event_wait_until(&me->event, deadline);
+    pthread_mutex_lock(&link->lock);
+}
+
+static bool is_waiting(const struct ipcm__waiter *me)
+{
+    return me->open > 0 || me->wants_up;
+}
+
+/* Whoever goes leaves the turn to somebody. */
+static void hand_over(struct ipcm__link *link)
+{
+    if (link->pumping)
+        return;
+    for (struct list *at = link->waiters.next; at != &link->waiters;
+         at = at->next) {
+        struct ipcm__waiter *waiter =
+            list_entry(at, struct ipcm__waiter, place);
+        if (is_waiting(waiter)) {
+            (void)ipc_event_set(&waiter->event);
+            return;
+        }
+    }
+}
+
+/* Until all of his have an answer, or there is the connection. */
+static void take_part(struct ipcm__link *link, struct ipcm__waiter *me)
+{
+    link->users++;
+    list_append(&link->waiters, &me->place);
+    ipcm__link_be_patient(link, me);
+    if (link->up && !link->broken)
+        ipcm__link_submit(link);
+    while (is_waiting(me)) {
+        if (link->pumping)
+            sleep_until_woken(link, me);
+        else
+            pump(link, me);
+        if (is_waiting(me))
+            look_at_the_time(link, me);
+    }
+    list_remove(&me->place);
+    if (link->broken && !link->pumping)
+        ipcm__link_lose(link);
+    hand_over(link);
+    link->users--;
+}
+
+/* ---- the calls ---- */
+
+static int fail_closed(void)
+{
+    return ipcm__fail(-ENOTCONN, "the manager is closed");
+}
+
+/* A thread that is cancelled while it has the turn would take it with it. */
+static int enter(struct ipcm__link *link)
+{
+    int state;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    pthread_mutex_lock(&link->lock);
+    return state;
+}
+
+static void leave_link(struct ipcm__link *link, int state)
+{
+    pthread_mutex_unlock(&link->lock);
+    pthread_setcancelstate(state, NULL);
+}
+
+int ipcm__link_up(ipc_manager *manager, uint64_t *epoch)
+{
+    return ipcm__link_up_until(manager, IPC_TIME_FOREVER, epoch);
+}
+
+int ipcm__link_up_until(ipc_manager *manager, ipc_deadline deadline,
+                        uint64_t *epoch)
+{
+    int rc = 0;
+    struct ipcm__link *link = ipcm__link_here(manager, &rc);
+    if (link == NULL)
+        return rc;
+    struct ipcm__waiter me = {
+        .wants_up = true, .wait = IPC_TIME_FOREVER, .until = deadline};
+    const int state = enter(link);
+    if (link->closed) {
+        rc = fail_closed();
+    } else if (!link->up || link->broken) {
+        take_part(link, &me);
+        rc = me.rc;
+    }
+    *epoch = link->epoch;
+    leave_link(link, state);
+    if (rc < 0 && me.detail[0] != '\0')
+        ipc_remote_detail("%s", me.detail);
+    return rc;
+}
+
+static void queue_asks(struct ipcm__link *link, struct ipcm__waiter *me,
+                       struct ipcm__ask *asks, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        asks[i].waiter = me;
+        if (asks[i].wait > me->wait)
+            me->wait = asks[i].wait;
+        list_append(&link->queue, &asks[i].place);
+    }
+    me->open = count;
+}
+
+int ipcm__link_ask(ipc_manager *manager, uint64_t epoch, struct ipcm__ask *asks,
+                   size_t count, ipc_deadline until)
+{
+    int rc = 0;
+    struct ipcm__link *link = ipcm__link_here(manager, &rc);
+    if (link == NULL)
+        return rc;
+    struct ipcm__waiter me = {.wait = IPC_TIME_NOW, .until = until};
+    const int state = enter(link);
+    if (link->closed) {
+        rc = fail_closed();
+    } else if (link->epoch != epoch) {
+        for (size_t i = 0; i < count; i++)
+            asks[i].status = IPCM__AGAIN;
+    } else {
+        queue_asks(link, &me, asks, count);
+        take_part(link, &me);
+    }
+    leave_link(link, state);
+    return rc;
+}
+
+void ipcm__link_goodbye(struct ipcm__link *link)
+{
+    struct ipcm__ask ask = {.request = {.op = IPCM__OP_GOODBYE}};
+    struct ipcm__waiter me = {.until = ipc_after_ms(GOODBYE_MS)};
+    queue_asks(link, &me, &ask, 1);
+    take_part(link, &me);
+}
+
+uint64_t ipcm__link_instance(ipc_manager *manager, uint64_t epoch,
+                             uint32_t *flags)
+{
+    int rc;
+    struct ipcm__link *link = ipcm__link_here(manager, &rc);
+    if (link == NULL)
+        return 0;
+    pthread_mutex_lock(&link->lock);
+    const bool same = link->epoch == epoch;
+    const uint64_t instance = same ? link->instance : 0;
+    *flags = same ? link->welcome_flags : 0;
+    pthread_mutex_unlock(&link->lock);
+    return instance;
+}

@@ -1,0 +1,198 @@
+/* Sending: from the queue to the socket. */
+#include "client/link.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fail.h"
+
+/* Bytes that wait for the socket before more are made. */
+#define ENOUGH ((size_t)256 * 1024)
+
+/* References given back by one request. */
+#define DROPS 256u
+
+static size_t unsent(const struct ipcm__link *link)
+{
+    return link->out.end - link->out.begin;
+}
+
+/* ---- to bytes ---- */
+
+static void set_time(struct ipcm__ask *ask)
+{
+    if (ask->ns == NULL)
+        return;
+    int64_t left = -1;
+    if (ask->wait != IPC_TIME_FOREVER) {
+        left = ipc_time_left(ask->wait);
+        /* 0 is not to wait, and is answered in another way. */
+        if (left == 0 && ask->wait != IPC_TIME_NOW)
+            left = 1;
+    }
+    *ask->ns = ipc_i64(left);
+}
+
+static int encode(struct ipcm__link *link, struct ipcm__ask *ask)
+{
+    set_time(ask);
+    const int rc =
+        ipcm__encode_request(&link->out, &link->limits, &ask->request);
+    if (rc == 0)
+        ask->end = link->written + unsent(link);
+    return rc;
+}
+
+static void encode_next(struct ipcm__link *link, struct ipcm__ask *ask)
+{
+    ask->request.id = link->last_id + 1;
+    link->unanswered++;
+    const int rc = encode(link, ask);
+    if (rc != 0) {
+        ipcm__link_answer(link, ask, rc, ipc_error_detail());
+        return;
+    }
+    link->last_id++;
+    list_remove(&ask->place);
+    list_append(&link->sent, &ask->place);
+}
+
+void ipcm__link_repeat(struct ipcm__link *link)
+{
+    struct list *at, *next;
+    for (at = link->sent.next; at != &link->sent; at = next) {
+        next = at->next;
+        struct ipcm__ask *ask = list_entry(at, struct ipcm__ask, place);
+        if (ask->waiter != NULL)
+            ipcm__link_be_patient(link, ask->waiter);
+        const bool changes =
+            (ipcm__op_flags(ask->request.op) & IPCM__OP_CHANGES) != 0;
+        if (ask->waiter == NULL && !changes) {
+            ipcm__link_answer(link, ask, 0, NULL);
+            continue;
+        }
+        ask->was_repeated =
+            (link->welcome_flags & IPCM__WELCOME_RESTARTED) != 0;
+        const int rc = encode(link, ask);
+        if (rc != 0)
+            ipcm__link_answer(link, ask,
+                              ipcm__link_is_unknown(ask) ? -ECONNRESET : rc,
+                              ipc_error_detail());
+    }
+}
+
+/* ---- references to be given back ---- */
+
+static struct ipcm__ask *make_drop(struct ipcm__link *link)
+{
+    const size_t n = link->drop_count < DROPS ? link->drop_count : DROPS;
+    struct ipcm__ask *ask = calloc(1, sizeof *ask + 2 * n * sizeof(ipc_any));
+    if (ask == NULL)
+        return NULL;
+    ipc_any *args = (ipc_any *)(void *)(ask + 1);
+    for (size_t i = 0; i < n; i++) {
+        args[2 * i] = ipc_u64(link->drops[i]);
+        args[2 * i + 1] = ipc_i64(1);
+    }
+    link->drop_count -= n;
+    memmove(link->drops, link->drops + n,
+            link->drop_count * sizeof *link->drops);
+    ask->request.op = IPCM__OP_DROP;
+    ask->request.args = args;
+    ask->request.count = 2 * n;
+    list_init(&ask->place);
+    return ask;
+}
+
+static void send_drops(struct ipcm__link *link)
+{
+    while (link->drop_count > 0 && link->unanswered < link->in_flight) {
+        struct ipcm__ask *ask = make_drop(link);
+        if (ask == NULL)
+            return;
+        encode_next(link, ask);
+    }
+}
+
+void ipcm__link_note_drop(struct ipcm__link *link, uint64_t object)
+{
+    if (link->drop_count == link->drop_room) {
+        const size_t room = link->drop_room == 0 ? 16 : 2 * link->drop_room;
+        uint64_t *drops = realloc(link->drops, room * sizeof *drops);
+        if (drops == NULL)
+            return; /* the end of the session gives it back */
+        link->drops = drops;
+        link->drop_room = room;
+    }
+    link->drops[link->drop_count++] = object;
+}
+
+/* ---- to the socket ---- */
+
+static void write_out(struct ipcm__link *link)
+{
+    while (unsent(link) > 0) {
+        const int64_t n = ipcm__stream_write(
+            &link->stream, link->out.data + link->out.begin, unsent(link));
+        if (n == -EAGAIN)
+            return;
+        if (n < 0) {
+            snprintf(link->reason, sizeof link->reason,
+                     "the connection was lost: %s", ipc_strerror((int)n));
+            link->broken = true;
+            return;
+        }
+        link->written += (uint64_t)n;
+        ipcm__buffer_sent(&link->out, (size_t)n);
+    }
+}
+
+/* What the server has the whole of may be done, whatever happens next. */
+static void mark_sent(struct ipcm__link *link)
+{
+    for (struct list *at = link->sent.previous; at != &link->sent;
+         at = at->previous) {
+        struct ipcm__ask *ask = list_entry(at, struct ipcm__ask, place);
+        if (ask->was_sent)
+            return;
+        ask->was_sent = ask->end <= link->written;
+    }
+}
+
+void ipcm__link_submit(struct ipcm__link *link)
+{
+    do {
+        send_drops(link);
+        while (!list_is_empty(&link->queue) &&
+               link->unanswered < link->in_flight && unsent(link) < ENOUGH)
+            encode_next(link,
+                        list_entry(link->queue.next, struct ipcm__ask, place));
+        write_out(link);
+    } while (!link->broken && unsent(link) == 0 &&
+             !list_is_empty(&link->queue) &&
+             link->unanswered < link->in_flight);
+    mark_sent(link);
+    if (unsent(link) > 0 || link->broken)
+        ipcm__link_kick(link);
+}
+
+void ipcm__link_tell(ipc_manager *manager, uint64_t epoch, uint64_t object)
+{
+    int rc;
+    struct ipcm__link *link = ipcm__link_here(manager, &rc);
+    if (link == NULL)
+        return;
+    pthread_mutex_lock(&link->lock);
+    if (!link->closed && link->epoch == epoch) {
+        ipcm__link_note_drop(link, object);
+        /* The answers are read by the next call; or here, if there is none. */
+        if (link->up && !link->broken && !link->pumping &&
+            link->unanswered > link->in_flight / 2)
+            ipcm__link_receive(link);
+        if (link->up && !link->broken)
+            ipcm__link_submit(link);
+    }
+    pthread_mutex_unlock(&link->lock);
+}
