@@ -37,7 +37,7 @@ struct picture {
 static void check(int rc)
 {
     if (rc < 0)
-        errx(1, "image_blur: %s: %s", ipc_strerror(rc), ipc_error_detail());
+        errx(1, "%s: %s", ipc_strerror(rc), ipc_error_detail());
 }
 
 static size_t row_bytes(const struct picture *p)

@@ -19,7 +19,7 @@
 static void check(int rc)
 {
     if (rc < 0)
-        errx(1, "pass_fd: %s: %s", ipc_strerror(rc), ipc_error_detail());
+        errx(1, "%s: %s", ipc_strerror(rc), ipc_error_detail());
 }
 
 static int worker(void *arg)

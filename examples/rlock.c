@@ -16,7 +16,7 @@
 static void check(int rc)
 {
     if (rc < 0)
-        errx(1, "rlock: %s: %s", ipc_strerror(rc), ipc_error_detail());
+        errx(1, "%s: %s", ipc_strerror(rc), ipc_error_detail());
 }
 
 static void func(ipc_rlock *lock, const char *name)

@@ -21,8 +21,7 @@ enum {
 static void check(int rc)
 {
     if (rc < 0)
-        errx(1, "shared_list_direct: %s: %s", ipc_strerror(rc),
-             ipc_error_detail());
+        errx(1, "%s: %s", ipc_strerror(rc), ipc_error_detail());
 }
 
 static int append(void *arg)

@@ -21,7 +21,7 @@ static ipc_dict *carts;
 static void check(int rc)
 {
     if (rc < 0)
-        errx(1, "shopping_cart: %s: %s", ipc_strerror(rc), ipc_error_detail());
+        errx(1, "%s: %s", ipc_strerror(rc), ipc_error_detail());
 }
 
 /* 1: it is in the cart; 0: there is none left. */

@@ -32,8 +32,7 @@ static int next; /* what the next child appends */
 static void check(int rc)
 {
     if (rc < 0)
-        errx(1, "without_manager: %s: %s", ipc_strerror(rc),
-             ipc_error_detail());
+        errx(1, "%s: %s", ipc_strerror(rc), ipc_error_detail());
 }
 
 static void print(const char *who)
