@@ -70,4 +70,10 @@ extern const struct object_peer object_peers_system[];
 extern const struct object_peer object_peers_redis[];
 extern const struct object_peer object_peers_glib[];
 
+/* In this order: a request at a time and several, kept on disk always; the same
+ * once a second. */
+#define OBJECT_REDIS_DURABLE 4
+extern const struct object_peer
+    object_peers_redis_durable[OBJECT_REDIS_DURABLE];
+
 #endif

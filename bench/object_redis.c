@@ -1,5 +1,6 @@
-/* Redis, by hiredis over a Unix socket: a server of its own, which keeps
- * nothing on disk, and a connection for each member. */
+/* Redis, by hiredis over a Unix socket: a server of its own, and a connection
+ * for each member.  It keeps nothing on disk, or, if it does, in the current
+ * folder. */
 #include "object_peer.h"
 
 #include <err.h>
@@ -27,15 +28,18 @@
 struct redis {
     pid_t server;
     size_t members;
-    size_t depth; /* requests under way at once */
+    size_t depth;      /* requests under way at once */
+    const char *fsync; /* when it writes to the disk; NULL: never */
     struct object_memory before;
     redisContext *clients[BENCH_TEAM_MAX];
 };
 
 /* ---- the server ---- */
 
-static void exec_server(pid_t parent, const char *socket)
+static void exec_server(const struct redis *redis, pid_t parent,
+                        const char *socket)
 {
+    bool keeps = redis->fsync != NULL;
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -44,7 +48,8 @@ static void exec_server(pid_t parent, const char *socket)
         _exit(EXIT_FAILURE);
     execlp("redis-server", "redis-server", "--port", "0", "--unixsocket",
            socket, "--unixsocketperm", "700", "--save", "", "--appendonly",
-           "no", "--daemonize", "no", (char *)NULL);
+           keeps ? "yes" : "no", "--appendfsync", keeps ? redis->fsync : "no",
+           "--daemonize", "no", (char *)NULL);
     _exit(errno == ENOENT ? NOT_THERE : EXIT_FAILURE);
 }
 
@@ -98,7 +103,7 @@ static void start_server(struct redis *redis)
     if (redis->server < 0)
         err(EXIT_FAILURE, "fork");
     if (redis->server == 0)
-        exec_server(self, socket);
+        exec_server(redis, self, socket);
     redis->clients[0] = connect_first(redis, folder, socket);
     for (size_t i = 1; i < redis->members; i++) {
         redis->clients[i] = try_to_connect(socket);
@@ -314,7 +319,7 @@ static void measure(void *object, struct object_memory *out)
     out->present -= redis->before.present;
 }
 
-static struct redis *make(size_t members, size_t depth)
+static struct redis *make(size_t members, size_t depth, const char *fsync)
 {
     struct redis *redis = calloc(1, sizeof *redis);
 
@@ -322,6 +327,7 @@ static struct redis *make(size_t members, size_t depth)
         err(EXIT_FAILURE, "calloc");
     redis->members = members;
     redis->depth = depth;
+    redis->fsync = fsync;
     start_server(redis);
     query(redis, &redis->before);
     return redis;
@@ -329,12 +335,32 @@ static struct redis *make(size_t members, size_t depth)
 
 static void *make_sync(size_t members)
 {
-    return make(members, 1);
+    return make(members, 1, NULL);
 }
 
 static void *make_pipelined(size_t members)
 {
-    return make(members, PIPELINE);
+    return make(members, PIPELINE, NULL);
+}
+
+static void *make_sync_always(size_t members)
+{
+    return make(members, 1, "always");
+}
+
+static void *make_pipelined_always(size_t members)
+{
+    return make(members, PIPELINE, "always");
+}
+
+static void *make_sync_interval(size_t members)
+{
+    return make(members, 1, "everysec");
+}
+
+static void *make_pipelined_interval(size_t members)
+{
+    return make(members, PIPELINE, "everysec");
 }
 
 static void drop(void *object)
@@ -363,4 +389,17 @@ const struct object_peer object_peers_redis[] = {
      .length = length,
      .measure = measure},
     {0},
+};
+
+#define DURABLE(make_it)                                                       \
+    {                                                                          \
+        .make = (make_it), .drop = drop,                                       \
+        .run = {append, list_get, set, dict_get, add_two}, .length = length    \
+    }
+
+const struct object_peer object_peers_redis_durable[OBJECT_REDIS_DURABLE] = {
+    DURABLE(make_sync_always),
+    DURABLE(make_pipelined_always),
+    DURABLE(make_sync_interval),
+    DURABLE(make_pipelined_interval),
 };

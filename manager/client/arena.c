@@ -54,7 +54,8 @@ int ipcm__arena_fetch(ipc_manager *manager)
     if ((manager->flags & IPC_MANAGER_NO_ARENA) != 0 ||
         manager->address.transport != IPCM__UNIX)
         return 0;
-    do {
+    rc = IPCM__AGAIN;
+    for (int i = 0; rc == IPCM__AGAIN && i < IPCM__TRIES; i++) {
         rc = ipcm__link_up(manager, &epoch);
         if (rc != 0)
             return rc;
@@ -62,8 +63,8 @@ int ipcm__arena_fetch(ipc_manager *manager)
             rc = IPCM__AGAIN;
         else if ((flags & IPCM__WELCOME_ARENA) != 0)
             rc = ask_for_it(manager, epoch);
-    } while (rc == IPCM__AGAIN);
-    return rc;
+    }
+    return rc == IPCM__AGAIN ? ipcm__fail_again() : rc;
 }
 
 /* ---- handles ---- */

@@ -8,9 +8,6 @@
 #include "base/atomic.h"
 #include "fail.h"
 
-/* How often the server may be restarted under one call. */
-#define TRIES 20
-
 /* Arguments on the stack, with ns. */
 #define FEW 8u
 
@@ -104,14 +101,21 @@ static int call_once(const struct call *call, struct ipcm__ask *ask)
     return rc != 0 ? rc : ask->status;
 }
 
+int ipcm__fail_again(void)
+{
+    return ipcm__fail(-ENOTCONN,
+                      "the connection was lost %d times during the call",
+                      IPCM__TRIES);
+}
+
 static int call(const struct call *call, ipc_anys *results)
 {
     struct ipcm__ask ask = {.status = 0};
     int rc = IPCM__AGAIN;
-    for (int i = 0; rc == IPCM__AGAIN && i < TRIES; i++)
+    for (int i = 0; rc == IPCM__AGAIN && i < IPCM__TRIES; i++)
         rc = call_once(call, &ask);
     if (rc == IPCM__AGAIN)
-        return ipcm__fail(-ENOTCONN, "the connection was lost %d times", TRIES);
+        return ipcm__fail_again();
     if (rc < 0) {
         if (rc == ask.status)
             ipc_remote_detail("%s", ask.detail);

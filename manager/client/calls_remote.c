@@ -10,8 +10,6 @@
 /* Prepared and sent together. */
 #define CHUNK 512u
 
-#define TRIES 20
-
 static bool is_loss(int status)
 {
     return status == -ECONNRESET || status == -ENOTCONN;
@@ -111,7 +109,7 @@ static int finish_chunk(struct chunk *chunk)
 
 static int run_chunk(struct chunk *chunk)
 {
-    for (int i = 0; chunk->count > 0 && i < TRIES; i++) {
+    for (int i = 0; chunk->count > 0 && i < IPCM__TRIES; i++) {
         uint64_t epoch = 0;
         int rc = ipcm__link_up(chunk->manager, &epoch);
         if (rc == 0)
@@ -131,9 +129,7 @@ static int run_chunk(struct chunk *chunk)
         if (rc != 0)
             return rc;
     }
-    return chunk->count == 0 ? 0
-                             : ipcm__fail(-ENOTCONN, "the connection was lost "
-                                                     "too often");
+    return chunk->count == 0 ? 0 : ipcm__fail_again();
 }
 
 int ipcm__calls_pipeline(ipc_manager *manager, struct ipcm__entry *entries,
@@ -234,11 +230,9 @@ int ipcm__calls_batch(ipc_manager *manager, struct ipcm__entry *entries,
     int rc = IPCM__AGAIN;
     if (batch.requests == NULL || batch.outcomes == NULL)
         rc = ipcm__fail(-ENOMEM, "no memory for %zu calls", count);
-    for (int i = 0; rc == IPCM__AGAIN && i < TRIES; i++)
+    for (int i = 0; rc == IPCM__AGAIN && i < IPCM__TRIES; i++)
         rc = batch_once(&batch);
     free(batch.requests);
     free(batch.outcomes);
-    return rc == IPCM__AGAIN
-               ? ipcm__fail(-ENOTCONN, "the connection was lost too often")
-               : rc;
+    return rc == IPCM__AGAIN ? ipcm__fail_again() : rc;
 }

@@ -163,13 +163,19 @@ int ipcm__call_until(struct ipcm__target *target, uint32_t op,
 /* Move exactly want results to out[]: 0, or -EPROTO and they are ended. */
 int ipcm__unpack(ipc_anys *results, ipc_any *out, size_t want);
 
+/* After so many times. */
+int ipcm__fail_again(void);
+
 /* What locks are held by: the calling thread, within the session. */
 int64_t ipcm__holder(void);
 
 /* ---- the link ---- */
 
-/* A status: the epoch is another one, nothing was done. */
+/* A status: the epoch is another one, nothing was done.  How often that may be
+ * so under one call, and how often a connection may be lost under it: a request
+ * that costs the server its life each time is not repeated for ever. */
 #define IPCM__AGAIN INT_MIN
+#define IPCM__TRIES 20
 
 #define IPCM__DETAIL 160
 
@@ -201,6 +207,7 @@ struct ipcm__ask {
     uint64_t end;                /* in all that was written: its last byte */
     bool was_sent;               /* whole */
     bool was_repeated;           /* to a server that had been restarted */
+    uint32_t repeats;            /* how often it was sent again */
 };
 
 /* Be connected: the epoch. */

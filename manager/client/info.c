@@ -25,10 +25,11 @@ static int ping_once(ipc_manager *manager, ipc_deadline deadline)
 
 int ipc_manager_ping(ipc_manager *manager, ipc_deadline deadline)
 {
-    int rc;
-    do
+    int rc = IPCM__AGAIN;
+    for (int i = 0; rc == IPCM__AGAIN && i < IPCM__TRIES; i++)
         rc = ping_once(manager, deadline);
-    while (rc == IPCM__AGAIN);
+    if (rc == IPCM__AGAIN)
+        return ipcm__fail_again();
     return rc < 0 ? rc : 0;
 }
 

@@ -109,7 +109,8 @@ static void leave(struct ipcm__link *link, struct ipcm__waiter *me)
     }
 }
 
-static void refuse_queued(struct ipcm__link *link, struct ipcm__waiter *me)
+static void refuse_queued(struct ipcm__link *link,
+                          const struct ipcm__waiter *me, int error)
 {
     char detail[IPCM__DETAIL];
     snprintf(detail, sizeof detail,
@@ -117,7 +118,15 @@ static void refuse_queued(struct ipcm__link *link, struct ipcm__waiter *me)
              "server is %u",
              link->unanswered, link->in_flight);
     for (struct ipcm__ask *ask; (ask = next_of(&link->queue, me)) != NULL;)
-        ipcm__link_answer(link, ask, -EDQUOT, detail);
+        ipcm__link_answer(link, ask, error, detail);
+}
+
+/* The server counts the time of those that it has. */
+static bool waits_in_queue(const struct ipcm__link *link,
+                           const struct ipcm__waiter *me)
+{
+    const struct ipcm__ask *ask = next_of(&link->queue, me);
+    return ask != NULL && ask->ns != NULL && ask->wait != IPC_TIME_NOW;
 }
 
 static void give_up(struct ipcm__link *link, struct ipcm__waiter *me)
@@ -143,10 +152,14 @@ static void look_at_the_time(struct ipcm__link *link, struct ipcm__waiter *me)
     const ipc_deadline now = ipc_now();
     if (now >= me->until)
         leave(link, me);
-    else if (!link->up || now < me->give_up)
+    else if (!link->up)
+        return;
+    else if (now >= me->wait && waits_in_queue(link, me))
+        refuse_queued(link, me, -ETIMEDOUT);
+    else if (now < me->give_up)
         return;
     else if (next_of(&link->sent, me) == NULL)
-        refuse_queued(link, me);
+        refuse_queued(link, me, -EDQUOT);
     else
         give_up(link, me);
 }
@@ -159,6 +172,8 @@ static ipc_deadline next_look(const struct ipcm__link *link,
     /* While there is no connection who makes one looks at the time. */
     if (!link->up || me->until < me->give_up)
         return me->until;
+    if (me->wait < me->give_up && waits_in_queue(link, me))
+        return me->wait;
     return me->give_up;
 }
 

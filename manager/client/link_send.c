@@ -59,6 +59,23 @@ static void encode_next(struct ipcm__link *link, struct ipcm__ask *ask)
     list_append(&link->sent, &ask->place);
 }
 
+static void repeat(struct ipcm__link *link, struct ipcm__ask *ask)
+{
+    char detail[IPCM__DETAIL];
+    int rc = -ENOTCONN;
+    ask->was_repeated = (link->welcome_flags & IPCM__WELCOME_RESTARTED) != 0;
+    snprintf(detail, sizeof detail,
+             "the connection was lost %u times during the call", ask->repeats);
+    if (ask->repeats++ < IPCM__TRIES) {
+        rc = encode(link, ask);
+        if (rc == 0)
+            return;
+        snprintf(detail, sizeof detail, "%s", ipc_error_detail());
+    }
+    ipcm__link_answer(link, ask, ipcm__link_is_unknown(ask) ? -ECONNRESET : rc,
+                      detail);
+}
+
 void ipcm__link_repeat(struct ipcm__link *link)
 {
     struct list *at, *next;
@@ -67,19 +84,12 @@ void ipcm__link_repeat(struct ipcm__link *link)
         struct ipcm__ask *ask = list_entry(at, struct ipcm__ask, place);
         if (ask->waiter != NULL)
             ipcm__link_be_patient(link, ask->waiter);
-        const bool changes =
-            (ipcm__op_flags(ask->request.op) & IPCM__OP_CHANGES) != 0;
-        if (ask->waiter == NULL && !changes) {
+        /* Nobody wants it, and nothing comes of it. */
+        if (ask->waiter == NULL &&
+            (ipcm__op_flags(ask->request.op) & IPCM__OP_CHANGES) == 0)
             ipcm__link_answer(link, ask, 0, NULL);
-            continue;
-        }
-        ask->was_repeated =
-            (link->welcome_flags & IPCM__WELCOME_RESTARTED) != 0;
-        const int rc = encode(link, ask);
-        if (rc != 0)
-            ipcm__link_answer(link, ask,
-                              ipcm__link_is_unknown(ask) ? -ECONNRESET : rc,
-                              ipc_error_detail());
+        else
+            repeat(link, ask);
     }
 }
 
@@ -161,18 +171,53 @@ static void mark_sent(struct ipcm__link *link)
     }
 }
 
+/* ---- from the queue ---- */
+
+static bool waits(const struct ipcm__ask *ask)
+{
+    return ask->ns != NULL && ask->wait != IPC_TIME_NOW;
+}
+
+/* How many may wait: a part of in_flight is left for those that do not, or
+ * nobody could release what all others wait for. */
+static uint32_t room_for_waiting(const struct ipcm__link *link)
+{
+    const uint32_t most = link->in_flight - (link->in_flight + 7) / 8;
+    uint32_t waiting = 0;
+    for (struct list *at = link->sent.next; at != &link->sent; at = at->next)
+        waiting += waits(list_entry(at, struct ipcm__ask, place));
+    return waiting < most ? most - waiting : 0;
+}
+
+static void encode_queued(struct ipcm__link *link)
+{
+    struct list *at, *next;
+    uint32_t room = room_for_waiting(link);
+    for (at = link->queue.next; at != &link->queue; at = next) {
+        next = at->next;
+        struct ipcm__ask *ask = list_entry(at, struct ipcm__ask, place);
+        if (link->unanswered >= link->in_flight || unsent(link) >= ENOUGH)
+            return;
+        if (waits(ask) && link->in_flight > 1) {
+            if (room == 0)
+                continue;
+            room--;
+        }
+        encode_next(link, ask);
+    }
+}
+
 void ipcm__link_submit(struct ipcm__link *link)
 {
+    uint64_t before;
     do {
+        before = link->last_id;
         send_drops(link);
-        while (!list_is_empty(&link->queue) &&
-               link->unanswered < link->in_flight && unsent(link) < ENOUGH)
-            encode_next(link,
-                        list_entry(link->queue.next, struct ipcm__ask, place));
+        if (!list_is_empty(&link->queue))
+            encode_queued(link);
         write_out(link);
-    } while (!link->broken && unsent(link) == 0 &&
-             !list_is_empty(&link->queue) &&
-             link->unanswered < link->in_flight);
+    } while (!link->broken && unsent(link) == 0 && link->last_id != before &&
+             !list_is_empty(&link->queue));
     mark_sent(link);
     if (unsent(link) > 0 || link->broken)
         ipcm__link_kick(link);

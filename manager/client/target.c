@@ -214,11 +214,14 @@ int ipcm__open(ipc_manager *manager, const struct ipcm__opening *opening,
     int rc = keep_names(&target, opening);
     uint64_t epoch = 0;
     if (rc == 0)
-        do {
-            rc = ipcm__link_up(manager, &epoch);
-            if (rc == 0)
-                rc = open_in(manager, epoch, opening, &opened);
-        } while (rc == IPCM__AGAIN);
+        rc = IPCM__AGAIN;
+    for (int i = 0; rc == IPCM__AGAIN && i < IPCM__TRIES; i++) {
+        rc = ipcm__link_up(manager, &epoch);
+        if (rc == 0)
+            rc = open_in(manager, epoch, opening, &opened);
+    }
+    if (rc == IPCM__AGAIN)
+        rc = ipcm__fail_again();
     if (rc < 0) {
         free(target.name);
         ipc_anys_free(&target.options);

@@ -40,9 +40,9 @@ uint32_t ipcm__keeper_epoch(const struct ipcm__keeper *keeper);
 
 /* ---- in a turn ---- */
 
-/* A durable object was made: options are those of OPEN, containers in them
- * numbers.  What is in it then, items of a list, is to be logged with
- * ipcm__keep() as for any other change, and not be among options. */
+/* A durable object was made: options are those of OPEN, as create() gets them
+ * when it is loaded.  What is in a container from the beginning is to be logged
+ * with ipcm__keep() as any other change, and not be among them. */
 int ipcm__keeper_add(struct ipcm__keeper *keeper,
                      const struct ipcm__object *object, const ipc_any *options,
                      size_t count);
