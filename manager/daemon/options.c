@@ -216,7 +216,7 @@ static int refuse(int id, char **argv)
         return ERROR("%s: it takes no value", argv[optind - 1]);
     if (optopt != 0)
         return ERROR("there is no option '-%c'; see --help", optopt);
-    return ERROR("there is no option '%s', or more than one; see --help",
+    return ERROR("'%s' is no option, or could be several; see --help",
                  argv[optind - 1]);
 }
 

@@ -4,6 +4,7 @@
  * messages, and by half_open connections of one peer.  Who fails to prove the
  * key is told so late, the more often the later. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -94,6 +95,9 @@ static void admit(struct ipcm__connection *connection)
         return;
     }
     ipcm__session_join(session, connection);
+    if (session->peer.transport != IPCM__UNIX && shake->pid != 0)
+        (void)snprintf(session->label, sizeof session->label, "pid %u there",
+                       shake->pid);
     struct ipcm__welcome welcome;
     fill_welcome(session, flags, &welcome);
     ipcm__shake_accept(shake, &welcome);

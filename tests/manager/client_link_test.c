@@ -160,6 +160,27 @@ static void what_is_not_there_after_a_restart_is_opened_by_name(void)
     fake_stop(fake);
 }
 
+static void a_request_that_always_costs_the_connection_is_given_up(void)
+{
+    for (int resume = 0; resume < 2; resume++) {
+        struct fake *fake = fake_new();
+        fake->resume = resume != 0;
+        fake_start(fake);
+        ipc_manager *manager = fake_connect(fake, NULL);
+        ipc_list *list = open_list(manager);
+        fake->odd = FAKE_HANGS_UP;
+        fake->odd_from = IPC_OP_LIST_LENGTH;
+        assert_int_equal(ipc_list_length(list), -ENOTCONN);
+        fake->odd_from = IPC_OP_LIST_APPEND;
+        assert_int_equal(ipc_list_append_i64(list, 1), -ECONNRESET);
+        fake->odd = FAKE_PROPER;
+        assert_int_equal(ipc_list_append_i64(list, 1), 0);
+        assert_true(fake->connections < 60);
+        close_all(manager, list);
+        fake_stop(fake);
+    }
+}
+
 /* ---- a server that is gone ---- */
 
 static void calls_fail_when_the_server_does_not_come_back(void)
@@ -504,6 +525,7 @@ static const struct test_case cases[] = {
     TEST_CASE(a_server_that_refuses_for_a_while_is_found_again),
     TEST_CASE(a_server_that_was_killed_is_found_again),
     TEST_CASE(what_is_not_there_after_a_restart_is_opened_by_name),
+    TEST_CASE(a_request_that_always_costs_the_connection_is_given_up),
     TEST_CASE(calls_fail_when_the_server_does_not_come_back),
     TEST_CASE(who_does_not_want_to_reconnect_does_not),
     TEST_CASE(a_silent_server_is_given_up),

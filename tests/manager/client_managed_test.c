@@ -478,6 +478,39 @@ static void barriers_let_all_go(void)
     end();
 }
 
+static void *get_one(void *arg)
+{
+    ipc_any got;
+    OK(ipc_managed_queue_get(arg, &got));
+    return NULL;
+}
+
+static void those_who_wait_leave_room_for_those_who_do_not(void)
+{
+    enum {
+        WAITING = 10
+    };
+    const ipc_manager_limits none = IPC_MANAGER_LIMITS_INIT;
+    ipc_manager_limits limits = none;
+    limits.in_flight = 4;
+    ipc_manager_options options = IPC_MANAGER_OPTIONS_INIT;
+    options.limits = &limits;
+    manager = client_start(&options);
+    ipc_managed *queue = queue_with(0, 0, 0);
+    pthread_t threads[WAITING];
+    ipc_any got;
+    for (int i = 0; i < WAITING; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, get_one, queue), 0);
+    IS(ipc_managed_queue_get_until(queue, &got, ipc_after_ms(50)), -ETIMEDOUT);
+    for (int i = 0; i < WAITING; i++)
+        OK(ipc_managed_queue_put_nowait(queue, ipc_i64(i)));
+    for (int i = 0; i < WAITING; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    IS(ipc_managed_queue_size(queue), 0);
+    OK(ipc_managed_close(queue));
+    end();
+}
+
 /* ---- types of the program's own ---- */
 
 struct counter {
@@ -548,6 +581,7 @@ static const struct test_case cases[] = {
     TEST_CASE(conditions_wait_with_their_lock),
     TEST_CASE(events_are_waited_for),
     TEST_CASE(barriers_let_all_go),
+    TEST_CASE(those_who_wait_leave_room_for_those_who_do_not),
     TEST_CASE(registered_types_are_called),
 };
 

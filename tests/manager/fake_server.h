@@ -52,6 +52,7 @@ enum fake_odd {
     FAKE_HUGE_STATUS,   /* a status that is no int */
     FAKE_SILENT,        /* no reply */
     FAKE_BATCH_SHORT,   /* the replies to a batch are fewer than its calls */
+    FAKE_HANGS_UP,      /* closes, each time */
     FAKE_UNKNOWN_OBJECT /* -ESTALE for everything but OPEN */
 };
 
@@ -201,6 +202,9 @@ static inline bool fake_be_odd(struct fake_end *end,
         fake_reply(end, request->id, INT64_C(1) << 40, NULL, 0, false, false);
         return true;
     case FAKE_SILENT:
+        return true;
+    case FAKE_HANGS_UP:
+        end->is_over = true;
         return true;
     case FAKE_UNKNOWN_OBJECT:
         fake_reply(end, request->id, -ESTALE, NULL, 0, false, false);

@@ -2,6 +2,7 @@
 #include "manager/keeper_support.h"
 
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include "harness/faults.h"
 #include "harness/role.h"

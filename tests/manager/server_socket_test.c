@@ -116,6 +116,91 @@ static void values_as_long_as_a_frame(void)
     hall_close(&hall);
 }
 
+/* They come in pieces of any size. */
+static void long_requests_are_pipelined(void)
+{
+    enum {
+        MANY = 20,
+        BYTES = 65536
+    };
+    static char text[BYTES];
+    struct hall hall;
+    struct caller caller;
+    hall_prepare(&hall);
+    hall_open(&hall);
+    caller_must_open(&hall, 0, &caller);
+    const uint64_t list = caller_object(&caller, "list", NULL);
+    for (int round = 1; round <= 20; round++) {
+        struct ipcm__buffer out = {NULL, 0, 0, 0};
+        for (int i = 0; i < MANY; i++) {
+            const ipc_any value = ipc_bytes(text, sizeof text);
+            const struct ipcm__request request = {.id = ++caller.id,
+                                                  .op = IPC_OP_LIST_APPEND,
+                                                  .object = list,
+                                                  .args = &value,
+                                                  .count = 1};
+            assert_int_equal(
+                ipcm__encode_request(&out, &caller_limits, &request), 0);
+        }
+        send_all(caller.fd, out.data, out.end);
+        ipcm__buffer_free(&out);
+        for (int i = 0; i < MANY; i++) {
+            assert_true(caller_next(&caller));
+            assert_int_equal(caller.reply.status, 0);
+        }
+        call_for(0, &caller, IPC_OP_LIST_LENGTH, list);
+        assert_int_equal(caller_i64(&caller, 0), round * MANY);
+    }
+    caller_close(&caller);
+    hall_close(&hall);
+}
+
+/* The server sends what fits the socket, and goes on with what it has to say
+ * meanwhile. */
+static void replies_that_are_taken_slowly_are_whole(void)
+{
+    enum {
+        MANY = 300,
+        BYTES = 30000
+    };
+    static char text[BYTES];
+    struct hall hall;
+    struct caller caller;
+    hall_prepare(&hall);
+    hall.limits.queued_bytes = 256 * 1024;
+    hall_open(&hall);
+    caller_must_open(&hall, 0, &caller);
+    const uint64_t list = caller_object(&caller, "list", NULL);
+    for (int i = 0; i < 3; i++) {
+        memset(text, 'a' + i, sizeof text);
+        call_for(0, &caller, IPC_OP_LIST_APPEND, list,
+                 ipc_strn(text, sizeof text - (size_t)i * 1000));
+    }
+    struct ipcm__buffer out = {NULL, 0, 0, 0};
+    const uint64_t first = caller.id + 1;
+    for (int64_t i = 0; i < MANY; i++) {
+        const ipc_any place = ipc_i64(i % 3);
+        const struct ipcm__request request = {.id = ++caller.id,
+                                              .op = IPC_OP_LIST_GET,
+                                              .object = list,
+                                              .args = &place,
+                                              .count = 1};
+        assert_int_equal(ipcm__encode_request(&out, &caller_limits, &request),
+                         0);
+    }
+    send_all(caller.fd, out.data, out.end);
+    ipcm__buffer_free(&out);
+    for (uint64_t i = 0; i < MANY; i++) {
+        assert_true(caller_next(&caller));
+        assert_int_equal(caller.reply.id, first + i);
+        const ipc_any *value = &caller.reply.results.items[0];
+        assert_int_equal(value->size, BYTES - (i % 3) * 1000);
+        assert_int_equal(value->str[value->size - 1], 'a' + (int)(i % 3));
+    }
+    caller_close(&caller);
+    hall_close(&hall);
+}
+
 static void frames_that_are_none_break_the_connection(void)
 {
     static const char *const frames[] = {
@@ -179,6 +264,8 @@ static const struct test_case cases[] = {
     TEST_CASE(the_arena_is_handed_out),
     TEST_CASE(requests_are_pipelined),
     TEST_CASE(values_as_long_as_a_frame),
+    TEST_CASE(long_requests_are_pipelined),
+    TEST_CASE(replies_that_are_taken_slowly_are_whole),
     TEST_CASE(frames_that_are_none_break_the_connection),
     TEST_CASE(who_is_done_says_goodbye),
     TEST_CASE(who_has_the_key_may_end_it_if_so_asked),
