@@ -89,19 +89,23 @@ static int compare_bytes(const ipc_any *a, const ipc_any *b)
     return order != 0 ? order : ORDER(a->size, b->size);
 }
 
-static int compare_handles(const struct ipc__handle *a,
-                           const struct ipc__handle *b)
+/* By where they are served, then by what they are of. */
+static int compare_handles(const ipc_any *any_a, const ipc_any *any_b)
 {
+    const struct ipc__handle *a = (const struct ipc__handle *)any_a->list;
+    const struct ipc__handle *b = (const struct ipc__handle *)any_b->list;
     if (a == b)
         return 0;
     if (a == NULL || b == NULL)
         return a == NULL ? -1 : 1;
     int order = ORDER((uintptr_t)a->arena, (uintptr_t)b->arena);
-    if (order == 0 && a->arena == NULL)
-        order = ORDER((uintptr_t)a->remote, (uintptr_t)b->remote);
     if (order == 0)
-        order = ORDER(a->at, b->at);
-    return order != 0 ? order : ORDER(a->serial, b->serial);
+        order = ORDER((uintptr_t)a->remote, (uintptr_t)b->remote);
+    if (order != 0)
+        return order;
+    const uint64_t of_a = ipc_any_identity(any_a);
+    const uint64_t of_b = ipc_any_identity(any_b);
+    return ORDER(of_a, of_b);
 }
 
 static uint32_t rank_of(uint32_t type)
@@ -123,7 +127,7 @@ int ipc_any_compare(const ipc_any *a, const ipc_any *b)
         return ORDER(a->boolean, b->boolean);
     if (is_text(rank))
         return compare_bytes(a, b);
-    return is_handle(rank) ? compare_handles(handle_of(a), handle_of(b)) : 0;
+    return is_handle(rank) ? compare_handles(a, b) : 0;
 }
 
 /* ---- show ---- */

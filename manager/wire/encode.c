@@ -36,7 +36,8 @@ static int write_bytes(void *data, const char *bytes, size_t n)
     const uint32_t most = sink->limits->frame_bytes;
     if (sink->error != 0)
         return -1;
-    if (n > most || sink->buffer->end - sink->begin > most - n)
+    if (n > most ||
+        sink->buffer->end - sink->buffer->begin - sink->begin > most - n)
         return fail(sink, ipcm__fail(-EMSGSIZE,
                                      "it does not fit a frame: frame_bytes "
                                      "is %" PRIu32,
@@ -217,7 +218,7 @@ static int begin(struct sink *sink, msgpack_packer *to, size_t head)
             return ipcm__fail(-ENOMEM, "no memory for a frame");
         sink->buffer->end += head;
     }
-    sink->begin = sink->buffer->end;
+    sink->begin = sink->buffer->end - sink->buffer->begin;
     msgpack_packer_init(to, sink, write_bytes);
     return 0;
 }
@@ -225,13 +226,14 @@ static int begin(struct sink *sink, msgpack_packer *to, size_t head)
 static int end(struct sink *sink, size_t head)
 {
     struct ipcm__buffer *buffer = sink->buffer;
-    const size_t length = buffer->end - sink->begin;
+    const size_t length = buffer->end - buffer->begin - sink->begin;
     if (sink->error != 0) {
-        buffer->end = sink->begin - head;
+        buffer->end = buffer->begin + sink->begin - head;
         return sink->error;
     }
     if (head > 0)
-        ipcm__put32le(buffer->data + sink->begin - head, (uint32_t)length);
+        ipcm__put32le(buffer->data + buffer->begin + sink->begin - head,
+                      (uint32_t)length);
     return 0;
 }
 
