@@ -149,7 +149,9 @@ uint64_t ipc__oom_kills(void)
 {
     static const char key[] = "\noom_kill ";
     char text[16384];
-    const int fd = open("/proc/vmstat", O_RDONLY | O_CLOEXEC);
+    char path[1024];
+    snprintf(path, sizeof path, "%s/proc/vmstat", ipc__system_root);
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return 0;
     size_t used = 0;

@@ -2,8 +2,9 @@
  *
  * Who waits sets the mark in the word (see future_state.c) and sleeps on it; on
  * the life of who runs it too, if that is not a worker.  A worker that would
- * wait for a task which nobody has begun runs that one itself: no worker is
- * ever asleep while what it waits for is in line. */
+ * wait for a task which nobody has begun runs that one itself, unless the wait
+ * may end before and another worker is free for it: so no worker is asleep for
+ * good while what it waits for is in line and nobody comes for it. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -33,13 +34,15 @@ static int fail_wait(ipc_future *future, int error)
 
 /* There is nothing to wait for, or somebody else has to be seen to first: 1,
  * look again.  0: sleep.  Negative: why not. */
-static int before_sleep(ipc_future *future, uint32_t word)
+static int before_sleep(ipc_future *future, uint32_t word,
+                        ipc_deadline deadline, bool insists)
 {
     if (likely(ipc__task == NULL))
         return 0;
     if (ipc__future_is_own(future))
         return -EDEADLK;
-    return ipc__future_state(word) == IPC__PENDING && ipc__worker_help(future);
+    return ipc__future_state(word) == IPC__PENDING &&
+           ipc__worker_stand_in(future, deadline, insists);
 }
 
 static void sleep_once(ipc_future *future, uint32_t word,
@@ -68,7 +71,8 @@ int ipc__future_await(ipc_future *future, ipc_deadline deadline)
             return ipc__fail(-EINVAL, "the future was freed");
         if (deadline == IPC_TIME_NOW)
             return fail_wait(future, -EAGAIN);
-        const int rc = before_sleep(future, word);
+        const int rc = before_sleep(future, word, deadline,
+                                    deadline == IPC_TIME_FOREVER || thorough);
         if (rc < 0)
             return fail_wait(future, rc);
         if (rc > 0)
@@ -123,10 +127,11 @@ int ipc__future_look_for(ipc_future *future, struct ipc__look *look)
         word = load_acquire(&future->state); /* [complete→wait] */
         if (ipc__future_is_final(word))
             return 1;
+        if (!look->on_behalf && !look->is_first &&
+            before_sleep(future, word, look->deadline, look->thorough) != 0)
+            return 1;
         if (!look->marks)
             return 0;
-        if (!look->on_behalf && before_sleep(future, word) != 0)
-            return 1;
     } while (!ipc__future_mark(future, &word));
     if (ipc__future_look(future, word, look->thorough, &runner))
         return 1;

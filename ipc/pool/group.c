@@ -107,7 +107,8 @@ static bool help(const struct ipc__group *group, ipc_future *future,
                  uint32_t word)
 {
     return unlikely(group->helps) && !has_done(group) &&
-           ipc__future_state(word) == IPC__PENDING && ipc__worker_help(future);
+           ipc__future_state(word) == IPC__PENDING &&
+           ipc__worker_stand_in(future, group->deadline, group->insists);
 }
 
 /* Has somebody died who was to complete it?  Most have the same guardian: one
@@ -273,6 +274,7 @@ static int wait_for_few(struct ipc__group *group, struct ipc__pace *pace,
         if (rc <= 0)
             return rc;
         thorough = ipc__sleep_many(pace, w.words, w.count, deadline);
+        group->insists = thorough;
     }
 }
 
@@ -291,6 +293,7 @@ static int wait_for_many(struct ipc__group *group, struct ipc__pace *pace,
         if (rc <= 0)
             return rc;
         thorough = ipc__group_sleep(group, bell, pace, deadline);
+        group->insists = thorough;
     }
 }
 
@@ -308,6 +311,8 @@ int ipc__group_wait(struct ipc__group *group, struct ipc__pace *pace,
                     ipc_deadline deadline)
 {
     group->helps = ipc__task != NULL && ipc_time_left(deadline) != 0;
+    group->deadline = deadline;
+    group->insists = false;
     look_at_some(group);
     if (!has_done(group) && deadline != IPC_TIME_NOW) {
         spin(group);

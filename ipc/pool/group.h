@@ -27,7 +27,10 @@ struct ipc__group {
     struct ipc__awaited_list waiting; /* in the order in which they came */
     struct ipc__awaited_list done;    /* found to be, and not taken yet */
     size_t left;                      /* how many wait */
-    bool helps; /* tasks of the caller's pool may be run here */
+    /* Tasks of the caller's pool may be run here; see ipc__worker_stand_in(). */
+    bool helps;
+    bool insists;
+    ipc_deadline deadline;
 
     /* All were looked at, when the bell was as here; the next time is not
      * before again_at, as looking at many takes a while. */

@@ -9,7 +9,11 @@
  *   current   the part whose results are being fetched, from item `at` on.  The
  *             one before may be lent to the caller: so the part stays until the
  *             next call, also when all of it was fetched;
- *   drafted   items that are in the draft and could not be submitted yet. */
+ *   drafted   items that are in the draft and could not be submitted yet;
+ *   hold      of the pool (hold.h), until nothing more is to be submitted.
+ *
+ * When the time for all of it is up, results that are done are still given, up
+ * to the first that is not: then all that is left is ended. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,6 +43,7 @@ struct ipc_imap {
     size_t index;
     bool unordered;
     bool has_ended; /* the source, or there is no use in going on */
+    bool is_late;   /* all that was left was ended */
     int error;      /* why, and not said yet */
     char detail[256];
 };
@@ -120,6 +125,23 @@ static int fill_window(ipc_imap *imap, ipc_deadline deadline)
     return 0;
 }
 
+/* Nothing more is to be submitted, also no part once more: those may be
+ * interrupted that have several items with a time. */
+static bool needs_hold(const ipc_imap *imap)
+{
+    const struct ipc__cut *cut = &imap->cut;
+    const bool is_timed =
+        cut->pool->task_ns != 0 || (cut->order.shape & IPC__TIMED) != 0;
+    return !imap->has_ended || imap->drafted != 0 ||
+           (imap->pieces.used != 0 && is_timed && cut->chunk > 1);
+}
+
+static void end_hold(ipc_imap *imap)
+{
+    ipc__hold_end(imap->cut.hold);
+    imap->cut.hold = NULL;
+}
+
 /* ---- results ---- */
 
 static void tell(ipc_imap *imap)
@@ -177,7 +199,7 @@ static int find_done(ipc_imap *imap, ipc_deadline deadline)
         struct ipc__piece *piece = &pieces->all[i];
         if (!ipc__piece_is_done(piece))
             continue;
-        const int rc = ipc__piece_resume(piece, deadline);
+        const int rc = ipc__piece_resume(piece, &imap->cut, deadline);
         if (rc > 0)
             continue;
         if (rc == -EAGAIN || rc == -ETIMEDOUT)
@@ -220,12 +242,58 @@ static int not_yet(const ipc_imap *imap, int rc, ipc_deadline deadline)
                      imap->fetched);
 }
 
-/* Have a current part: 1; 0 that was all; or an error. */
-static int find(ipc_imap *imap, ipc_deadline deadline)
+/* ---- the time for all of it ---- */
+
+static bool is_time_up(const ipc_imap *imap)
 {
-    if (imap->deadline < deadline)
-        deadline = imap->deadline;
-    let_go(imap);
+    return ipc_time_left(imap->deadline) <= 0;
+}
+
+static void drop_all(ipc_imap *imap, bool terminate)
+{
+    for (uint32_t i = 0; i < imap->pieces.used; i++) {
+        ipc__piece_stop(&imap->pieces.all[i], terminate);
+        ipc__piece_free(&imap->pieces.all[i]);
+    }
+    imap->pieces.used = 0;
+}
+
+static int fail_late(ipc_imap *imap)
+{
+    imap->is_late = true;
+    drop_all(imap, true);
+    end_hold(imap);
+    return ipc__fail(-ETIMEDOUT,
+                     "%zu results were fetched before the time was up",
+                     imap->fetched);
+}
+
+/* Is nothing left, at work or to be submitted? */
+static bool is_over(const ipc_imap *imap)
+{
+    const ipc_imap_source *source = &imap->source;
+    return imap->pieces.used == 0 && imap->drafted == 0 &&
+           (imap->has_ended ||
+            (source->next == NULL && imap->taken == source->count));
+}
+
+/* Nothing more is begun. */
+static int find_late(ipc_imap *imap)
+{
+    if (imap->is_late)
+        return fail_late(imap);
+    if (imap->current.future != NULL)
+        return 1;
+    if (is_over(imap))
+        return end_of(imap);
+    const int rc = imap->pieces.used != 0 ? find_done(imap, IPC_TIME_NOW) : 0;
+    return rc > 0 ? rc : fail_late(imap);
+}
+
+/* ---- fetching ---- */
+
+static int find_in_time(ipc_imap *imap, ipc_deadline deadline)
+{
     int rc = fill_window(imap, deadline);
     if (rc != 0)
         return not_yet(imap, rc, deadline);
@@ -235,6 +303,23 @@ static int find(ipc_imap *imap, ipc_deadline deadline)
         return end_of(imap);
     rc = wait_for_one(imap, deadline);
     return rc < 0 ? not_yet(imap, rc, deadline) : rc;
+}
+
+/* Have a current part: 1; 0 that was all; or an error. */
+static int find(ipc_imap *imap, ipc_deadline deadline)
+{
+    if (imap->cut.hold != NULL)
+        ipc__hold_follow(imap->cut.pool, imap->cut.hold);
+    if (imap->deadline < deadline)
+        deadline = imap->deadline;
+    let_go(imap);
+    int rc = is_time_up(imap) ? find_late(imap) : find_in_time(imap, deadline);
+    if ((rc == -ETIMEDOUT || rc == -EAGAIN) && is_time_up(imap) &&
+        !is_over(imap))
+        rc = find_late(imap); /* meanwhile */
+    if (!needs_hold(imap))
+        end_hold(imap);
+    return rc;
 }
 
 int ipc_imap_next(ipc_imap *imap, void *result, ipc_deadline deadline)
@@ -306,6 +391,8 @@ static int begin(ipc_imap *imap, ipc_task_function *fn,
     int rc = ipc__cut_begin(&imap->cut, fn, options);
     if (rc != 0)
         return rc;
+    struct ipc_pool *pool = imap->cut.pool;
+    imap->cut.hold = ipc__hold_begin(pool, ipc__holds_of(pool)->imaps);
     rc = ipc__pieces_begin(&imap->pieces, choose_window(imap, options->window));
     if (rc != 0)
         return rc;
@@ -313,6 +400,8 @@ static int begin(ipc_imap *imap, ipc_task_function *fn,
     if (imap->source.next != NULL)
         return 0;
     rc = fill_window(imap, IPC_TIME_NOW);
+    if (!needs_hold(imap))
+        end_hold(imap);
     if (rc == -EAGAIN || rc == -ENOBUFS) /* there may be room later */
         return 0;
     return rc == 0 && imap->pieces.used == 0 ? imap->error : rc;
@@ -376,12 +465,10 @@ void ipc_imap_end(ipc_imap *imap)
 {
     if (imap == NULL)
         return;
-    for (uint32_t i = 0; i < imap->pieces.used; i++) {
-        ipc__piece_stop(&imap->pieces.all[i], false);
-        ipc__piece_free(&imap->pieces.all[i]);
-    }
+    drop_all(imap, false);
     if (imap->current.future != NULL)
         ipc__piece_free(&imap->current);
+    end_hold(imap);
     ipc__pieces_end(&imap->pieces);
     ipc__cut_end(&imap->cut);
     free(imap);

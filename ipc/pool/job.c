@@ -164,6 +164,7 @@ struct run {
     size_t result_bytes;
     uint32_t *result_sizes; /* NULL: all have result_bytes */
     bool timed;
+    uint32_t failed;
 };
 
 static const void *arg_of(const struct run *run, uint32_t item)
@@ -198,7 +199,7 @@ static int run_item(const struct run *run, uint32_t item)
 }
 
 /* Returns the item behind the last one that was finished. */
-static uint32_t run_items(const struct run *run)
+static uint32_t run_items(struct run *run)
 {
     struct ipc__part *part = run->part;
     const bool goes_on = (part->flags & IPC__PART_GO_ON) != 0;
@@ -214,8 +215,10 @@ static uint32_t run_items(const struct run *run)
         compiler_barrier();
         const int status = run_item(run, item);
         compiler_barrier();
-        if (unlikely(status != 0))
+        if (unlikely(status != 0)) {
             item_failed(run->task, part, item, status);
+            run->failed++;
+        }
         item++;
         if (unlikely(status != 0) && !goes_on)
             break;
@@ -236,6 +239,22 @@ static void set_up(struct run *run)
                  (run->task->future->shape & IPC__TIMED) != 0;
 }
 
+/* The part itself is going to be counted as one that is done. */
+static void count_items(const struct ipc_task *task, uint32_t n,
+                        uint32_t failed)
+{
+    struct ipc__worker *w = &task->pool->workers[task->worker];
+    const uint64_t done = (uint64_t)n - failed - 1;
+    if (task->worker == IPC_WORKER_CALLER) { /* any number of threads */
+        (void)add_relaxed(&w->failed, failed);
+        (void)add_relaxed(&w->done, done);
+        return;
+    }
+    if (unlikely(failed != 0))
+        store_relaxed(&w->failed, w->failed + failed);
+    store_relaxed(&w->done, w->done + done);
+}
+
 int ipc__job_run(struct ipc_task *task)
 {
     struct run run = {
@@ -250,6 +269,7 @@ int ipc__job_run(struct ipc_task *task)
     set_up(&run);
     task->is_item = true;
     const uint32_t next = run_items(&run);
+    count_items(task, next - run.part->next, run.failed);
     store_relaxed(&run.part->next, next);
     return 0;
 }
@@ -284,24 +304,43 @@ static bool may_repeat(struct ipc__part *part, uint32_t item, bool was_begun,
                           part->deaths <= part->retries);
 }
 
+/* Items that its last worker has finished, and did not come to count. */
+static void count_finished(struct ipc_pool *pool, struct ipc__part *part,
+                           uint32_t from, uint32_t to)
+{
+    uint64_t failed = 0;
+    for (uint32_t i = from; i < to; i++)
+        failed += part->statuses_at != 0 ? statuses_of(part)[i] != 0
+                                         : part->failure.item == i + 1;
+    store_relaxed(&pool->tasks_before,
+                  pool->tasks_before + (to - from) - failed);
+    store_relaxed(&pool->failed_before, pool->failed_before + failed);
+}
+
 bool ipc__job_lost(struct ipc_future *future)
 {
+    struct ipc_pool *pool = future->pool;
     struct ipc__part *part = ipc__future_arg(future);
     if (!is_sound(future, part))
         return false;
     const uint32_t at = load_relaxed(&part->at);
     const bool was_begun = at > part->next && at <= part->count;
     const uint32_t item = was_begun ? at - 1 : part->next;
+    count_finished(pool, part, part->next, item);
     store_release(&part->next, item);
     store_release(&part->at, 0);
-    if (item == part->count || load_relaxed(&part->stop) != 0 ||
-        future->kind == IPC_EXCEPTION_CANCELLED)
+    if (item == part->count)
         return false;
-    if (may_repeat(part, item, was_begun, future)) {
-        const uint64_t retried = future->pool->retried + (was_begun ? 1 : 0);
-        store_relaxed(&future->pool->retried, retried);
+    const bool is_unwanted = load_relaxed(&part->stop) != 0 ||
+                             future->kind == IPC_EXCEPTION_CANCELLED;
+    if (!is_unwanted && may_repeat(part, item, was_begun, future)) {
+        store_relaxed(&pool->retried, pool->retried + (was_begun ? 1 : 0));
         return true;
     }
+    if (was_begun || !is_unwanted)
+        store_relaxed(&pool->lost, pool->lost + 1);
+    if (is_unwanted)
+        return false;
     blame_death(part, item, future);
     store_release(&part->next, item + 1);
     return (part->flags & IPC__PART_GO_ON) != 0 && item + 1 < part->count;

@@ -206,6 +206,7 @@ struct ipc_pool {
     uint32_t max_deaths;
     uint64_t initializer; /* functions: as fn of a record */
     uint64_t finalizer;
+    uint64_t image; /* whose functions have addresses here: process/entry.h */
     void *initializer_arg;
     struct ipc__maker *maker; /* in the private memory of its maker */
     uint64_t serial;          /* of this pool among those at this address */

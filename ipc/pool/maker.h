@@ -83,6 +83,10 @@ void ipc__crew_signal(struct ipc__maker *maker, uint32_t i, int sig);
 void ipc__crew_describe(const struct ipc__maker *maker, uint32_t i,
                         struct ipc_future *future);
 
+/* What is put before the names of the system's files, /proc/... and /sys/...
+ * Set by tests, to a tree that they have made up.  (quota.c) */
+extern const char *ipc__system_root __attribute__((visibility("hidden")));
+
 /* Kills for want of memory that the machine has counted. */
 uint64_t ipc__oom_kills(void);
 

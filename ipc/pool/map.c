@@ -9,15 +9,21 @@
  * for, and may fail too.
  *
  * What is given up while it runs may go on for a moment.  If it works in
- * memory of the caller the caller waits for it; if not it is let go. */
+ * memory of the caller the caller waits for it; if not it is let go.
+ *
+ * It holds the pool (hold.h): one that is shut down meanwhile runs all of it,
+ * and is not freed while the caller runs a part, or looks at one. */
 #include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/atomic.h"
 #include "base/bits.h"
 #include "base/options.h"
 #include "core/error.h"
+#include "pool/maker.h"
 #include "pool/part.h"
 
 /* Parts that are submitted at a time. */
@@ -99,12 +105,20 @@ static void fetch(const struct map *map, const struct ipc__piece *piece)
                part->next * sizeof(int32_t));
 }
 
+/* Have items not been run, for no fault of another one, and although they are
+ * wanted? */
+static bool was_broken_off(const struct ipc__part *part)
+{
+    return part->next < part->count && part->stop == 0 &&
+           (part->failure.item == 0 || (part->flags & IPC__PART_GO_ON) != 0);
+}
+
 /* Part i is done: true if it is not looked at any more. */
 static bool take(struct map *map, uint32_t i)
 {
     struct ipc__piece *piece = &map->pieces.all[i];
     const struct ipc__part *part = piece->part;
-    const int rc = ipc__piece_resume(piece, map->deadline);
+    const int rc = ipc__piece_resume(piece, &map->cut, map->deadline);
     if (rc > 0)
         return false;
     if (map->error == 0 && part->first < map->failed_at)
@@ -112,9 +126,9 @@ static bool take(struct map *map, uint32_t i)
     map->finished += part->next;
     if (part->failure.item != 0 && map->error == 0)
         note_failure(map, piece, part->failure.item - 1);
-    else if (rc < 0)
+    if (rc < 0)
         give_up(map, rc);
-    else if (part->next < part->count && part->stop == 0)
+    else if (was_broken_off(part))
         give_up(map, ipc__piece_fail(piece, part->next, map->cut.count));
     return true;
 }
@@ -178,12 +192,24 @@ static void submit_more(struct map *map)
 
 /* ---- waiting ---- */
 
+/* The caller has CPUs and a nice value of its own; and where there is one worker
+ * one item at a time is run. */
+static bool is_like_a_worker(const struct ipc_pool *pool)
+{
+    if (pool->kind != IPC_POOL_THREADS || pool->maker_pid != getpid() ||
+        load_relaxed(&pool->wanted) == 1)
+        return false;
+    const ipc_pool_options *options = &pool->maker->options;
+    return options->cpu_count == 0 && options->nice == 0;
+}
+
 /* Run a part that nobody has begun: the last one, as workers begin with the
  * first. */
 static bool lend_a_hand(const struct map *map)
 {
     if (map->error != 0 || map->deadline != IPC_TIME_FOREVER ||
-        map->progress.fn != NULL)
+        map->progress.fn != NULL || map->cut.hold == NULL ||
+        !is_like_a_worker(map->cut.pool))
         return false;
     for (uint32_t i = map->pieces.used; i-- > 0;)
         if (ipc__worker_lend(map->pieces.all[i].future))
@@ -284,6 +310,8 @@ static int map_cut(struct map *map, ipc_task_function *fn)
     int rc = ipc__cut_begin(&map->cut, fn, &map->options);
     if (rc != 0)
         return rc;
+    struct ipc_pool *pool = map->cut.pool;
+    map->cut.hold = ipc__hold_begin(pool, ipc__holds_of(pool)->maps);
     rc = ipc__pieces_begin(&map->pieces, choose_window(map));
     if (rc == 0) {
         prepare_statuses(map);
@@ -291,6 +319,7 @@ static int map_cut(struct map *map, ipc_task_function *fn)
         ipc__pieces_end(&map->pieces);
     }
     ipc__cut_end(&map->cut);
+    ipc__hold_end(map->cut.hold);
     return rc;
 }
 

@@ -245,14 +245,54 @@ void ipc__cut_set_size(struct ipc__cut *cut, uint32_t i, size_t bytes)
 
 /* ---- one piece ---- */
 
-static int submit(struct ipc_pool *pool, const struct ipc__order *order,
+/* What is in the caller's hands goes into the line of a closed pool, as what
+ * the supervisor has of dead workers does.  Who dies before leaves it to the
+ * supervisor. */
+static int place(struct ipc_pool *pool, const uint64_t *hold,
+                 struct ipc_future *future)
+{
+    const uint32_t keep = IPC__SLEEPERS | IPC__BELL;
+    uint32_t word = load_relaxed(&future->state);
+    while (!cas32_release(&future->state, word, (word & keep) | IPC__PENDING))
+        word = load_relaxed(&future->state);
+    ipc__table_put_again(pool, future);
+    ipc__pool_ring(pool);
+    full_barrier(); /* [request→put] */
+    const int rc = ipc__hold_check(pool, hold);
+    if (rc != 0 && ipc_future_cancel(future) == 0) {
+        (void)ipc_future_free(future);
+        return rc;
+    }
+    return 0;
+}
+
+/* max_pending may be exceeded by one for each map. */
+static int submit_to_closed(struct ipc_pool *pool, const uint64_t *hold,
+                            const struct ipc__order *order,
+                            ipc_deadline deadline, struct ipc_future **out)
+{
+    int rc = ipc__hold_check(pool, hold);
+    if (rc != 0)
+        return rc;
+    if (pool->max_pending != 0 && deadline == IPC_TIME_NOW &&
+        ipc__table_pending(pool) >= pool->max_pending)
+        return -EAGAIN;
+    rc = ipc__table_submit_running(pool, order, IPC_WORKER_CALLER, out);
+    return rc == 0 ? place(pool, hold, *out) : rc;
+}
+
+static int submit(const struct ipc__cut *cut, const struct ipc__order *order,
                   ipc_deadline deadline, struct ipc__piece *out)
 {
+    struct ipc_pool *pool = cut->pool;
     struct ipc_future *future;
     const struct ipc_task *task = ipc__task;
     const bool is_worker = task != NULL && task->pool == pool;
-    int rc = ipc__table_submit(pool, order, is_worker ? IPC_TIME_NOW : deadline,
-                               &future);
+    if (is_worker)
+        deadline = IPC_TIME_NOW;
+    int rc = ipc__table_submit(pool, order, deadline, &future);
+    if (unlikely(rc == -EPIPE) && cut->hold != NULL)
+        rc = submit_to_closed(pool, cut->hold, order, deadline, &future);
     if (is_worker && rc == -EAGAIN) {
         rc = ipc__table_submit_running(pool, order, task->worker, &future);
         if (rc == 0)
@@ -266,7 +306,7 @@ static int submit(struct ipc_pool *pool, const struct ipc__order *order,
 int ipc__piece_submit(struct ipc__piece *out, const struct ipc__cut *cut,
                       ipc_deadline deadline)
 {
-    return submit(cut->pool, &cut->order, deadline, out);
+    return submit(cut, &cut->order, deadline, out);
 }
 
 bool ipc__piece_is_done(const struct ipc__piece *piece)
@@ -274,7 +314,8 @@ bool ipc__piece_is_done(const struct ipc__piece *piece)
     return ipc__future_is_final(load_acquire(&piece->future->state));
 }
 
-int ipc__piece_resume(struct ipc__piece *piece, ipc_deadline deadline)
+int ipc__piece_resume(struct ipc__piece *piece, const struct ipc__cut *cut,
+                      ipc_deadline deadline)
 {
     struct ipc_future *future = piece->future;
     const struct ipc__part *part = piece->part;
@@ -290,7 +331,7 @@ int ipc__piece_resume(struct ipc__piece *piece, ipc_deadline deadline)
         .task_ns = future->task_ns,
         .shape = future->shape & (IPC__JOB | IPC__TIMED),
     };
-    const int rc = submit(future->pool, &order, deadline, piece);
+    const int rc = submit(cut, &order, deadline, piece);
     if (rc != 0)
         return rc;
     (void)ipc_future_free(future);
@@ -308,8 +349,7 @@ void ipc__piece_stop(const struct ipc__piece *piece, bool terminate)
 {
     store_relaxed(&piece->part->stop, 1);
     if (ipc_future_cancel(piece->future) == -EBUSY && terminate)
-        (void)ipc_future_terminate(piece->future,
-                                   piece->future->pool->grace_ns);
+        (void)ipc_future_terminate(piece->future, 0);
 }
 
 void ipc__piece_free(struct ipc__piece *piece)
@@ -373,9 +413,15 @@ static void describe(char *out, size_t room,
 
 static const char *why_not_run(const struct ipc__piece *piece, int status)
 {
+    const struct ipc_pool *pool = piece->future->pool;
     const char *reason =
-        status == -ENOTRECOVERABLE ? ipc__pool_reason(piece->future->pool) : "";
-    return reason[0] != '\0' ? reason : ipc_strerror(status);
+        status == -ENOTRECOVERABLE ? ipc__pool_reason(pool) : "";
+    if (status != -ECANCELED)
+        return reason[0] != '\0' ? reason : ipc_strerror(status);
+    return load_relaxed(&pool->interrupts) != 0 ? "its pool was interrupted"
+           : (load_relaxed(&pool->tail) & IPC__LINE_CLOSED) != 0
+               ? "its pool was shut down"
+               : "it was cancelled";
 }
 
 int ipc__piece_fail(const struct ipc__piece *piece, uint32_t item, size_t count)

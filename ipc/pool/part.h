@@ -9,6 +9,7 @@
 #define IPC_POOL_PART_H
 
 #include "pool/death.h"
+#include "pool/hold.h"
 #include "pool/table.h"
 #include "pool/worker.h"
 
@@ -65,6 +66,8 @@ struct ipc__part {
 /* How a map is cut: what all its parts have in common. */
 struct ipc__cut {
     struct ipc_pool *pool;
+    uint64_t *hold; /* NULL: what is not submitted when it is shut down is not
+                       run */
     struct ipc__order order;
     const ipc_map_array *arrays; /* of the caller */
     uint32_t array_count;
@@ -103,15 +106,17 @@ struct ipc__piece {
     struct ipc__part *part;
 };
 
-/* Submit what is drafted.  A worker of the pool runs it at once where there is
- * no room in line.  As ipc__table_submit(). */
+/* Submit what is drafted, also when the pool was shut down since it is held.  A
+ * worker of the pool runs it at once where there is no room in line.  As
+ * ipc__table_submit(); -ECANCELED what is pending is cancelled. */
 int ipc__piece_submit(struct ipc__piece *out, const struct ipc__cut *cut,
                       ipc_deadline deadline);
 
 /* A part that is done, but was interrupted for no fault of its items: have the
  * rest of it run.  1: it is pending again; 0: that is not so; negative: as
  * above, and nothing has changed. */
-int ipc__piece_resume(struct ipc__piece *piece, ipc_deadline deadline);
+int ipc__piece_resume(struct ipc__piece *piece, const struct ipc__cut *cut,
+                      ipc_deadline deadline);
 
 bool ipc__piece_is_done(const struct ipc__piece *piece);
 
@@ -119,7 +124,7 @@ bool ipc__piece_is_done(const struct ipc__piece *piece);
 uint32_t ipc__piece_finished(const struct ipc__piece *piece);
 
 /* Nobody wants it any more: it is not begun, or begins no other item; with
- * terminate, see ipc_future_terminate(). */
+ * terminate, what runs is ended at once: see ipc_future_terminate(). */
 void ipc__piece_stop(const struct ipc__piece *piece, bool terminate);
 
 /* Let go of it.  What still runs goes on, and is dropped. */

@@ -19,9 +19,11 @@
 #include "core/waiting.h"
 #include "memory/shared.h"
 #include "pool/callback.h"
+#include "pool/hold.h"
 #include "pool/maker.h"
 #include "pool/table.h"
 #include "pool/worker.h"
+#include "process/entry.h"
 #include "process/internal.h"
 
 #define GRACE_NS   ((int64_t)1000 * 1000 * 1000)
@@ -121,12 +123,13 @@ static int fill_pool(ipc_pool *pool, const ipc_pool_options *o)
     pool->max_pending = o->max_pending;
     pool->max_tasks = o->max_tasks_per_worker;
     pool->start_method = start_method(o);
+    pool->image = pool->start_method == IPC_START_FORK ? ipc__image_number()
+                                                       : IPC__NO_IMAGE;
     pool->task_ns = o->task_ns;
     pool->grace_ns = o->grace_ns != 0 ? o->grace_ns : GRACE_NS;
     pool->idle_ns = o->idle_ns;
     pool->wanted = o->workers != 0 ? o->workers : (uint32_t)ipc_cpu_quota();
-    pool->min_workers =
-        o->min_workers < pool->wanted ? o->min_workers : pool->wanted;
+    pool->min_workers = o->min_workers; /* it may be resized */
     pool->max_deaths = o->max_deaths != 0 ? o->max_deaths : DEATHS_MAX;
     pool->deaths_ns = o->deaths_ns != 0 ? o->deaths_ns : DEATHS_NS;
     pool->initializer_arg = o->initializer_arg;
@@ -211,8 +214,10 @@ static int new_shared(const ipc_pool_options *o, ipc_pool **out)
     if (rc == 0)
         rc = fill_pool(pool, o);
     if (rc == 0)
-        rc = ipc__shared_alloc(
-            sizeof *pool->workers * (IPC_POOL_WORKERS_MAX + 1), &workers);
+        rc = ipc__shared_alloc(sizeof *pool->workers *
+                                       (IPC_POOL_WORKERS_MAX + 1) +
+                                   sizeof(struct ipc__holds),
+                               &workers);
     if (rc == 0) {
         pool->workers = workers;
         pool->workers[IPC_WORKER_CALLER].pid = getpid();
@@ -274,6 +279,7 @@ static void end_pools(void)
         unlock_pools();
         if (maker == NULL || maker->pool->maker_pid != getpid())
             return;
+        ipc__holds_release_imaps(maker->pool);
         int rc = ipc_pool_shutdown(maker->pool, true, false);
         if (rc == 0)
             rc = ipc_pool_free(maker->pool);
@@ -418,6 +424,8 @@ static int end(ipc_pool *pool, enum ipc__pool_request request, bool wait,
     const bool drains = wait && request < IPC__ASK_TERMINATE;
     if (drains && ipc__callbacks_drain(pool, IPC_TIME_NOW) == -EDEADLK)
         return -EDEADLK;
+    if (wait)
+        ipc__holds_release_own(pool);
     ipc__supervisor_ask(maker, request);
     /* From here on nobody submits, and what is cancelled is not begun, also
      * before the supervisor looks. */

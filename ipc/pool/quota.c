@@ -1,11 +1,16 @@
 /* How many CPUs there are for us: affinity, and the control group's quota. */
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <ipc/pool.h>
+#include "pool/maker.h"
+
+#define PATH_ROOM 1024
+
+const char *ipc__system_root = "";
 
 /* The beginning of a file, as text; false: there is none. */
 static bool read_text(const char *path, char *out, size_t room)
@@ -25,30 +30,37 @@ static long long number_in(const char *path)
     return read_text(path, text, sizeof text) ? strtoll(text, NULL, 10) : -1;
 }
 
-/* CPUs in thousandths, or 0: no quota. */
+/* CPUs in thousandths, rounded up, or 0: no quota. */
+static long long thousandths(long long quota, long long period)
+{
+    if (quota <= 0 || period <= 0 || quota > LLONG_MAX / 2000 ||
+        period > LLONG_MAX / 2)
+        return 0;
+    return (quota * 1000 + period - 1) / period;
+}
+
 static long long quota_of_v2(const char *folder)
 {
-    char path[600];
+    char path[PATH_ROOM];
     char text[64];
-    snprintf(path, sizeof path, "/sys/fs/cgroup%s/cpu.max", folder);
+    snprintf(path, sizeof path, "%s/sys/fs/cgroup%s/cpu.max", ipc__system_root,
+             folder);
     if (!read_text(path, text, sizeof text) || text[0] == 'm')
         return 0;
     char *after;
     const long long quota = strtoll(text, &after, 10);
-    const long long period = strtoll(after, NULL, 10);
-    return quota > 0 && period > 0 ? quota * 1000 / period : 0;
+    return thousandths(quota, strtoll(after, NULL, 10));
 }
 
 static long long quota_of_v1(const char *folder)
 {
-    char path[600];
-    snprintf(path, sizeof path, "/sys/fs/cgroup/cpu%s/cpu.cfs_quota_us",
-             folder);
+    char path[PATH_ROOM];
+    snprintf(path, sizeof path, "%s/sys/fs/cgroup/cpu%s/cpu.cfs_quota_us",
+             ipc__system_root, folder);
     const long long quota = number_in(path);
-    snprintf(path, sizeof path, "/sys/fs/cgroup/cpu%s/cpu.cfs_period_us",
-             folder);
-    const long long period = number_in(path);
-    return quota > 0 && period > 0 ? quota * 1000 / period : 0;
+    snprintf(path, sizeof path, "%s/sys/fs/cgroup/cpu%s/cpu.cfs_period_us",
+             ipc__system_root, folder);
+    return thousandths(quota, number_in(path));
 }
 
 static void less_of(long long *least, long long found)
@@ -101,7 +113,9 @@ int ipc_cpu_quota(void)
     char text[4096];
     long long least = 0;
     int cpus = ipc_cpu_count();
-    if (read_text("/proc/self/cgroup", text, sizeof text)) {
+    char path[PATH_ROOM];
+    snprintf(path, sizeof path, "%s/proc/self/cgroup", ipc__system_root);
+    if (read_text(path, text, sizeof text)) {
         char *rest = text;
         char *line;
         while ((line = strsep(&rest, "\n")) != NULL)

@@ -48,6 +48,8 @@ int ipc_pool_query(const ipc_pool *pool, ipc_pool_stats *stats)
     s.done += load_relaxed(&pool->tasks_before);
     s.failed += load_relaxed(&pool->failed_before) + load_relaxed(&pool->lost) +
                 load_relaxed(&pool->cancelled);
+    if ((int64_t)s.done < 0) /* a part of failures is being counted: job.c */
+        s.done = 0;
     s.retried = load_relaxed(&pool->retried);
     s.respawned = load_relaxed(&pool->respawned);
     s.broken = load_relaxed(&pool->broken) != 0;
@@ -65,8 +67,8 @@ static void describe(const ipc_pool *pool, uint32_t i, ipc_worker_info *out)
         .index = i,
         .tasks = load_relaxed(&w->done) + load_relaxed(&w->failed)};
     if (running != 0 && running <= load_relaxed(&pool->made)) {
-        out->fn = (ipc_task_function *)ipc__pool_function(
-            load_relaxed(&pool->records[running - 1].fn));
+        out->fn = (ipc_task_function *)ipc__pool_function_seen(
+            pool, load_relaxed(&pool->records[running - 1].fn));
         out->since = load_relaxed(&w->since);
     }
 }

@@ -35,6 +35,9 @@ static int submit(struct ipc_pool *pool, const struct ipc__order *order,
     struct ipc_future *future = NULL;
     if (unlikely(pool->magic != IPC__POOL_MAGIC))
         return refuse(out, ipc__fail(-EINVAL, "this is no pool, or was freed"));
+    if (unlikely(order->arg == NULL && order->arg_bytes != 0))
+        return refuse(out, ipc__fail(-EINVAL, "%zu bytes of argument, at NULL",
+                                     order->arg_bytes));
     const int rc = unlikely(ipc__task != NULL) && ipc__task->pool == pool &&
                            deadline != IPC_TIME_NOW
                        ? submit_inside(pool, order, &future)

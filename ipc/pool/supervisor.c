@@ -5,8 +5,9 @@
  * repeats the tasks of the dead, replaces workers, ends tasks whose time is up
  * or that are not wanted any more, and the pool itself.
  *
- * This is its life, and what is asked of it.  What it does about workers is in
- * supervisor_deaths.c, supervisor_times.c and supervisor_size.c.
+ * This is its life, what is asked of it, and who keeps it from ending.  What it
+ * does about workers is in supervisor_deaths.c, supervisor_times.c and
+ * supervisor_size.c.
  *
  * State
  *   what is in struct ipc__maker is its own, but for `request`;
@@ -14,31 +15,193 @@
  *   looks_at   the supervisor sleeps no longer than that.  It is stored before
  *              it looks at the workers' times once more, and a worker stores
  *              its time before it looks at this: either the one sees the new
- *              time, or the other rings.
+ *              time, or the other rings;
+ *   holds      see hold.h.
  *
  * Death
  *   It dies with its process, and then the workers end by themselves. */
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include "base/atomic.h"
+#include "core/error.h"
 #include "core/peers.h"
 #include "core/waiting.h"
 #include "kernel/procfs.h"
+#include "pool/death.h"
+#include "pool/future.h"
+#include "pool/hold.h"
 #include "pool/supervisor.h"
 #include "pool/table.h"
 #include "pool/worker.h"
+#include "process/internal.h"
 
 #define CLIENTS_NS ((int64_t)500 * 1000 * 1000)
 
+/* ---- maps that have begun ---- */
+
+static bool is_dead(struct ipc_pool *pool, uint64_t hold, bool thorough)
+{
+    struct ipc__peer peer = {.dead = false};
+    ipc__peer_look(pool, hold & IPC__OWNER_MASK, thorough, &peer);
+    return peer.dead;
+}
+
+/* One that is free; if there is none, one of the dead. */
+static uint64_t *claim_hold(struct ipc_pool *pool, uint64_t *holds)
+{
+    const uint64_t id = ipc__self.id;
+    for (uint32_t n = 0; n < 2 * IPC__HOLDS; n++) {
+        uint64_t *hold = &holds[((uint32_t)id + n) % IPC__HOLDS];
+        const uint64_t seen = load_relaxed(hold);
+        const bool is_free =
+            seen == 0 || (n >= IPC__HOLDS && is_dead(pool, seen, true));
+        if (is_free && cas64_acquire(hold, seen, id))
+            return hold;
+    }
+    return NULL;
+}
+
+static bool is_closed(const struct ipc_pool *pool)
+{
+    return (load_relaxed(&pool->tail) & IPC__LINE_CLOSED) != 0;
+}
+
+uint64_t *ipc__hold_begin(struct ipc_pool *pool, uint64_t *holds)
+{
+    if (!ipc__self_is_ready(pool) && ipc__self_register(pool) != 0)
+        return NULL;
+    uint64_t *hold = claim_hold(pool, holds);
+    full_barrier(); /* [hold→close] */
+    if (hold != NULL && is_closed(pool)) {
+        ipc__hold_end(hold);
+        return NULL;
+    }
+    return hold;
+}
+
+void ipc__hold_follow(struct ipc_pool *pool, uint64_t *hold)
+{
+    uint64_t seen = load_relaxed(hold);
+    if ((ipc__self_is_known() && (seen & IPC__OWNER_MASK) == ipc__self.id) ||
+        (!ipc__self_is_ready(pool) && ipc__self_register(pool) != 0))
+        return;
+    while (!cas64_relaxed(hold, seen, (seen & ~IPC__OWNER_MASK) | ipc__self.id))
+        seen = load_relaxed(hold);
+}
+
+/* The word may belong to nobody any more when it is woken: a wake-up too
+ * many. */
+void ipc__hold_end(uint64_t *hold)
+{
+    if (hold != NULL && (exchange_release(hold, 0) & IPC__HOLD_WATCHED) != 0)
+        ipc__futex_wake((uint32_t *)(void *)hold, 1);
+}
+
+int ipc__hold_check(struct ipc_pool *pool, const uint64_t *hold)
+{
+    if (load_acquire(&pool->broken) != 0)
+        return ipc__fail(-ENOTRECOVERABLE, "%s is broken: %s", pool->name,
+                         ipc__pool_reason(pool));
+    if (load_acquire(&ipc__holds_of(pool)->request) >= IPC__ASK_CANCEL)
+        return ipc__fail(
+            -ECANCELED, "%s was %s: what is pending is cancelled", pool->name,
+            load_relaxed(&pool->interrupts) != 0 ? "interrupted" : "shut down");
+    if (hold == NULL || (load_relaxed(hold) & IPC__HOLD_RELEASED) != 0)
+        return ipc__fail(-EPIPE, "%s was shut down", pool->name);
+    return 0;
+}
+
+/* holder: whose; 0: all. */
+static void release(uint64_t *holds, uint64_t holder)
+{
+    for (uint32_t i = 0; i < IPC__HOLDS; i++) {
+        uint64_t seen = load_relaxed(&holds[i]);
+        while (seen != 0 &&
+               (holder == 0 || (seen & IPC__OWNER_MASK) == holder) &&
+               !cas64_relaxed(&holds[i], seen, seen | IPC__HOLD_RELEASED))
+            seen = load_relaxed(&holds[i]);
+    }
+}
+
+void ipc__holds_release_own(struct ipc_pool *pool)
+{
+    if (!ipc__self_is_known())
+        return;
+    release(ipc__holds_of(pool)->maps, ipc__self.id);
+    release(ipc__holds_of(pool)->imaps, ipc__self.id);
+}
+
+void ipc__holds_release_imaps(struct ipc_pool *pool)
+{
+    release(ipc__holds_of(pool)->imaps, 0);
+}
+
+/* When all is cancelled only those are waited for that still use the pool, of
+ * this process: others do not when they see that. */
+static bool is_awaited(const struct ipc__round *r, uint64_t hold)
+{
+    char name[24];
+    int32_t pid = 0;
+    if (r->maker->done_request < IPC__ASK_CANCEL)
+        return true;
+    ipc__peer_describe(r->pool, hold, &pid, name);
+    return pid == getpid();
+}
+
+/* That of a dead thread is released, so that nobody follows it later. */
+static void look_at_hold(struct ipc__round *r, uint64_t *hold, bool thorough)
+{
+    const uint64_t seen = load_acquire(hold);
+    if (seen == 0 || (seen & IPC__HOLD_RELEASED) != 0)
+        return;
+    const bool dead = is_dead(r->pool, seen, thorough);
+    if (!dead && !is_awaited(r, seen))
+        return;
+    const uint64_t next =
+        seen | (dead ? IPC__HOLD_RELEASED : IPC__HOLD_WATCHED);
+    const bool is_set = cas64_relaxed(hold, seen, next);
+    if (dead && is_set)
+        return;
+    r->is_held = true;
+    if (!is_set)
+        ipc__round_again_at(r, r->now + IPC__SOON_NS);
+    else if (r->count < IPC__FUTEX_MANY)
+        r->words[r->count++] =
+            (struct ipc__futex){(uint32_t *)(void *)hold, (uint32_t)next};
+}
+
+/* With the line closed; before what is pending and who works is looked at. */
+static void look_at_holds(struct ipc__round *r, bool thorough)
+{
+    struct ipc__holds *holds = ipc__holds_of(r->pool);
+    if (r->maker->done_request == IPC__ASK_NOTHING)
+        return;
+    full_barrier(); /* [hold→close] */
+    r->is_held = false;
+    for (uint32_t i = 0; i < IPC__HOLDS; i++)
+        look_at_hold(r, &holds->maps[i], thorough);
+    for (uint32_t i = 0;
+         i < IPC__HOLDS && r->maker->done_request < IPC__ASK_CANCEL; i++)
+        look_at_hold(r, &holds->imaps[i], thorough);
+}
+
 /* ---- what is asked for ---- */
+
+static void raise_word(uint32_t *word, uint32_t request)
+{
+    uint32_t now = load_relaxed(word);
+    while (now < request && !cas32_release(word, now, request))
+        now = load_relaxed(word);
+}
 
 static void raise_request(struct ipc__maker *maker, uint32_t request)
 {
-    uint32_t now = load_relaxed(&maker->request);
-    while (now < request && !cas32_release(&maker->request, now, request))
-        now = load_relaxed(&maker->request);
+    raise_word(&ipc__holds_of(maker->pool)->request, request);
+    full_barrier(); /* [request→put] */
+    raise_word(&maker->request, request);
 }
 
 void ipc__supervisor_ask(struct ipc__maker *maker,
@@ -88,6 +251,26 @@ static bool client_is_dead(uint64_t id)
     return id >> 32 != 0 && id >> 32 != (uint32_t)ticks;
 }
 
+/* What it was about to put in a closed line (part.c) is in nobody's hands. */
+static void end_unplaced(struct ipc_pool *pool, uint32_t client)
+{
+    const uint32_t made = load_acquire(&pool->made);
+    for (uint32_t i = 0; i < made; i++) {
+        struct ipc_future *future = &pool->records[i];
+        const uint32_t word = load_acquire(&future->state);
+        if (load_relaxed(&future->client) == client &&
+            ipc__future_state(word) == IPC__RUNNING &&
+            ipc__runner_of(word) == IPC_WORKER_CALLER)
+            (void)ipc__future_complete(future, IPC__CANCELLED);
+    }
+}
+
+void ipc__supervisor_bury_client(struct ipc__round *r, uint32_t client)
+{
+    end_unplaced(r->pool, client);
+    ipc__table_bury_client(r->pool, client);
+}
+
 static void look_at_clients(struct ipc__round *r)
 {
     const bool is_full = load_acquire(&r->pool->clients_full) != 0;
@@ -98,7 +281,7 @@ static void look_at_clients(struct ipc__round *r)
     for (uint32_t i = 1; i < IPC__CLIENTS; i++) {
         const uint64_t id = load_relaxed(&r->pool->clients[i].id);
         if (id != 0 && client_is_dead(id))
-            ipc__table_bury_client(r->pool, i);
+            ipc__supervisor_bury_client(r, i);
     }
 }
 
@@ -106,7 +289,8 @@ static void look_at_clients(struct ipc__round *r)
 
 static bool has_ended(const struct ipc__round *r)
 {
-    return r->maker->done_request != IPC__ASK_NOTHING && r->working == 0 &&
+    return r->maker->done_request != IPC__ASK_NOTHING && !r->is_held &&
+           r->working == 0 &&
            (r->maker->done_request >= IPC__ASK_CANCEL ||
             ipc__table_pending(r->pool) == 0);
 }
@@ -115,6 +299,7 @@ static void look(struct ipc__round *r, bool rung, bool thorough)
 {
     struct ipc_pool *pool = r->pool;
     look_at_requests(r);
+    look_at_holds(r, thorough);
     if (rung)
         ipc__supervisor_end_unwanted(r);
     for (uint32_t i = 0; i < pool->workers_used; i++) {
@@ -144,6 +329,7 @@ int ipc__supervise(void *arg)
     struct ipc__pace pace = {0};
     uint32_t seen = load_acquire(&pool->bell) - 1;
     bool thorough = false;
+    ipc__own_thread_begin();
     if (ipc__self_register(pool) == 0)
         store_release(&pool->supervisor, ipc__self.id);
     for (;;) {
@@ -152,6 +338,7 @@ int ipc__supervise(void *arg)
                                .pool = pool,
                                .now = ipc_now(),
                                .next = IPC_TIME_FOREVER,
+                               .is_held = true, /* until that is looked at */
                                .count = 1};
         r.words[0] = (struct ipc__futex){&pool->bell, bell};
         look(&r, bell != seen, thorough);
@@ -167,5 +354,6 @@ int ipc__supervise(void *arg)
     store_release(&pool->supervisor, 0);
     store_release(&pool->phase, IPC__POOL_ENDED);
     ipc__futex_wake(&pool->phase, INT_MAX);
+    ipc__own_thread_end();
     return 0;
 }

@@ -17,6 +17,7 @@ struct ipc__round {
     ipc_deadline now;
     ipc_deadline next; /* when to look again */
     uint32_t working;  /* workers that are there */
+    bool is_held;      /* by maps that have begun */
     uint32_t count;    /* words to sleep on */
     struct ipc__futex words[IPC__FUTEX_MANY];
 };
@@ -48,6 +49,9 @@ void ipc__supervisor_end_unwanted(struct ipc__round *r);
 
 /* End all that runs: with SIGTERM, and SIGKILL a grace later or at once. */
 void ipc__supervisor_terminate(struct ipc__round *r, bool at_once);
+
+/* A process that has submitted is dead.  (supervisor.c) */
+void ipc__supervisor_bury_client(struct ipc__round *r, uint32_t client);
 
 /* Start workers, or let some leave, until there are as many as there should be.
  * (supervisor_size.c) */

@@ -152,7 +152,7 @@ static void bury_submitter(struct ipc__round *r, int32_t pid, bool left)
             continue;
         if (left)
             ipc__table_adopt(r->pool, i);
-        ipc__table_bury_client(r->pool, i);
+        ipc__supervisor_bury_client(r, i);
     }
 }
 

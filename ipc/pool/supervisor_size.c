@@ -36,8 +36,10 @@ static void start_more(struct ipc__round *r)
     struct ipc_pool *pool = r->pool;
     /* Not those that leave meanwhile: they are to be buried first. */
     uint32_t most = load_relaxed(&pool->wanted) - load_relaxed(&pool->living);
-    if (pool->idle_ns != 0 && most > ipc__table_pending(pool) + 1)
-        most = ipc__table_pending(pool) + 1;
+    const uint32_t pending = ipc__table_pending(pool);
+    const bool closes = load_relaxed(&r->maker->request) != IPC__ASK_NOTHING;
+    if ((pool->idle_ns != 0 || closes) && most > pending + 1)
+        most = pending + 1;
     for (uint32_t i = 0; i < pool->workers_max && most != 0 && wants_more(r);
          i++) {
         if (r->maker->hands[i].started)

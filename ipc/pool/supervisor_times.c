@@ -9,15 +9,28 @@
 #include "pool/future.h"
 #include "pool/supervisor.h"
 
+/* A shorter grace counts also later. */
 static void end_worker(struct ipc__round *r, uint32_t i, int64_t grace_ns)
 {
     struct ipc__hand *hand = &r->maker->hands[i];
-    if (r->pool->kind != IPC_POOL_PROCESSES || !hand->started ||
-        hand->was_signaled)
+    const ipc_deadline kill_at = grace_ns < IPC_TIME_FOREVER - r->now
+                                     ? r->now + grace_ns
+                                     : IPC_TIME_FOREVER;
+    if (r->pool->kind != IPC_POOL_PROCESSES || !hand->started)
         return;
+    if (!hand->was_signaled)
+        ipc__crew_signal(r->maker, i, SIGTERM);
+    if (!hand->was_signaled || kill_at < hand->kill_at)
+        hand->kill_at = kill_at;
     hand->was_signaled = true;
-    hand->kill_at = r->now + grace_ns;
-    ipc__crew_signal(r->maker, i, SIGTERM);
+}
+
+/* With the grace of its pool, if nobody has given another one. */
+static bool want_ended(struct ipc_future *future)
+{
+    if ((load_relaxed(&future->state) & IPC__TERMINATE) == 0)
+        store_relaxed(&future->grace_ns, future->pool->grace_ns);
+    return ipc__future_set_flag(future, IPC__TERMINATE);
 }
 
 void ipc__supervisor_look_at_times(struct ipc__round *r, uint32_t i)
@@ -30,15 +43,14 @@ void ipc__supervisor_look_at_times(struct ipc__round *r, uint32_t i)
     const uint32_t of = load_acquire(&w->due_of);
     if (due != 0 && due > r->now) {
         ipc__round_again_at(r, due);
-    } else if (due != 0 && of != 0 && !hand->was_signaled) {
+    } else if (due != 0 && of != 0) {
         struct ipc_future *future = &r->pool->records[of - 1];
         /* It may be in another item by now: that one stops when it sees the
          * flag, and is run again; or in another task. */
         if (ipc__runner_of(load_acquire(&future->state)) == i &&
-            load_acquire(&w->due) == due &&
-            ipc__future_set_flag(future, IPC__TERMINATE) &&
+            load_acquire(&w->due) == due && want_ended(future) &&
             load_relaxed(&w->due) == due) {
-            hand->for_deadline = true;
+            hand->for_deadline |= !hand->was_signaled;
             end_worker(r, i, r->pool->grace_ns);
         }
     }
@@ -72,7 +84,7 @@ void ipc__supervisor_terminate(struct ipc__round *r, bool at_once)
     for (uint32_t i = 0; i < made; i++)
         if (ipc__future_state(load_relaxed(&pool->records[i].state)) ==
             IPC__RUNNING)
-            (void)ipc__future_set_flag(&pool->records[i], IPC__TERMINATE);
+            (void)want_ended(&pool->records[i]);
     for (uint32_t i = 0; i < pool->workers_used; i++) {
         end_worker(r, i, pool->grace_ns);
         if (at_once)

@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -36,8 +37,8 @@ __thread struct ipc_task *ipc__task;
 
 /* ---- functions ---- */
 
-/* Where workers are fresh images of the program, functions have a number and
- * not an address. */
+/* Where workers are other images of the program than who submits, functions
+ * have a number and not an address. */
 ipc__any_function ipc__pool_function(uint64_t fn)
 {
     if ((fn & IPC__ENTRY) == 0)
@@ -47,11 +48,25 @@ ipc__any_function ipc__pool_function(uint64_t fn)
     return ipc__entry_at(id);
 }
 
+static bool has_addresses_of(const struct ipc_pool *pool)
+{
+    return likely(pool->image == load_relaxed(&ipc__image)) ||
+           pool->image == ipc__image_number();
+}
+
+ipc__any_function ipc__pool_function_seen(const struct ipc_pool *pool,
+                                          uint64_t fn)
+{
+    return (fn & IPC__ENTRY) != 0 || has_addresses_of(pool)
+               ? ipc__pool_function(fn)
+               : NULL;
+}
+
 int ipc__pool_name_function(const struct ipc_pool *pool, ipc__any_function fn,
                             uint64_t *out)
 {
     *out = (uint64_t)(uintptr_t)fn;
-    if (pool->start_method == IPC_START_FORK || fn == NULL)
+    if (has_addresses_of(pool) || fn == NULL)
         return 0;
     struct ipc__entry_id id;
     const int rc = ipc__entry_of(fn, &id);
@@ -243,6 +258,49 @@ bool ipc__worker_help(struct ipc_future *future)
     return true;
 }
 
+/* Other workers that have nothing to do, or will be there in a moment. */
+static uint32_t free_workers(const struct ipc_pool *pool, uint32_t worker)
+{
+    const uint32_t living = load_relaxed(&pool->living);
+    const uint32_t wanted = load_relaxed(&pool->wanted);
+    const uint32_t used = load_relaxed(&pool->workers_used);
+    uint32_t n = wanted > living ? wanted - living : 0;
+    for (uint32_t i = 0; i < used; i++) {
+        const struct ipc__worker *w = &pool->workers[i];
+        const uint32_t phase = load_relaxed(&w->phase);
+        if (i != worker && load_relaxed(&w->leave) == 0 &&
+            (phase == IPC__WORKER_STARTING || phase == IPC__WORKER_LOOKING ||
+             phase == IPC__WORKER_ASLEEP))
+            n++;
+    }
+    return n;
+}
+
+/* Whose wait may end before it is not to be kept by a task that another worker
+ * could run: where there are others it is left to them, until a re-check finds it
+ * still pending and none of them free. */
+static bool others_may_run_it(const struct ipc_task *task,
+                              ipc_deadline deadline, bool insists)
+{
+    const struct ipc_pool *pool = task->pool;
+    if (deadline == IPC_TIME_FOREVER && insists)
+        return false;
+    if (ipc_time_left(deadline) == 0)
+        return true;
+    if (load_relaxed(&pool->living) <= 1 && load_relaxed(&pool->wanted) <= 1)
+        return false;
+    return !insists || free_workers(pool, task->worker) != 0;
+}
+
+bool ipc__worker_stand_in(struct ipc_future *future, ipc_deadline deadline,
+                          bool insists)
+{
+    const struct ipc_task *task = ipc__task;
+    return unlikely(task != NULL) && future->pool == task->pool &&
+           !others_may_run_it(task, deadline, insists) &&
+           ipc__worker_help(future);
+}
+
 /* What takes part is no worker: its tasks have no initializer's values, no time
  * of their own, and nobody could end them. */
 static bool may_lend(const struct ipc_pool *pool,
@@ -364,6 +422,18 @@ static void work(struct stroll *s)
 
 /* ---- its life ---- */
 
+/* By which tasks are ended, whatever the maker has done about it. */
+static void hear_sigterm(void)
+{
+    struct sigaction action;
+    sigset_t set;
+    if (sigaction(SIGTERM, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
+        (void)signal(SIGTERM, SIG_DFL);
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGTERM);
+    (void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
 static int begin(struct ipc_pool *pool, uint32_t worker)
 {
     struct ipc__worker *w = &pool->workers[worker];
@@ -374,6 +444,8 @@ static int begin(struct ipc_pool *pool, uint32_t worker)
     store_release(&w->id, ipc__self.id);
     store_release(&w->phase, IPC__WORKER_AWAKE);
     ipc__pool_ring(pool); /* so that it watches us */
+    if (pool->kind == IPC_POOL_PROCESSES)
+        hear_sigterm();
     int status = 0;
     if (pool->initializer != 0) {
         int (*initializer)(void *) =

@@ -28,6 +28,13 @@ int ipc__worker_run(struct ipc_pool *pool, uint32_t worker);
  * pool and nobody has begun that one: run it here and now, true. */
 bool ipc__worker_help(struct ipc_future *future);
 
+/* The same, but leave it to other workers, if there are any, as the wait may end
+ * before the task does: it has a deadline, or other things may end it.  With
+ * `insists`, not: nothing but this ends a wait without a deadline; or it was
+ * pending at a re-check, and none of the others is free. */
+bool ipc__worker_stand_in(struct ipc_future *future, ipc_deadline deadline,
+                          bool insists);
+
 /* The calling thread waits for a part of its own map.  If the workers are threads
  * of this process, and nobody has begun it: run it here and now, true. */
 bool ipc__worker_lend(struct ipc_future *future);
@@ -42,10 +49,13 @@ void ipc__worker_item(struct ipc_task *task, size_t index);
 /* Tell the supervisor to look. */
 void ipc__pool_ring(struct ipc_pool *pool);
 
-/* The function that a record names, in this process.  NULL: none.  And how to
- * name one for the workers of a pool: 0, or -EINVAL it is not registered. */
+/* The function that a record names, in a worker; and in any process, NULL if
+ * it has no name there.  And how to name one for the workers of a pool: 0, or
+ * -EINVAL it is not registered. */
 typedef void (*ipc__any_function)(void);
 ipc__any_function ipc__pool_function(uint64_t fn);
+ipc__any_function ipc__pool_function_seen(const struct ipc_pool *pool,
+                                          uint64_t fn);
 int ipc__pool_name_function(const struct ipc_pool *pool, ipc__any_function fn,
                             uint64_t *out);
 

@@ -9,6 +9,8 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <stddef.h>
+#include <string.h>
+#include <sys/auxv.h>
 
 #include "base/atomic.h"
 #include "core/error.h"
@@ -87,4 +89,26 @@ const char *ipc__entry_name(ipc__function function)
 {
     const ipc_entry *entry = find(function);
     return entry != NULL ? entry->name_ : NULL;
+}
+
+/* ---- images ---- */
+
+uint64_t ipc__image;
+
+/* The kernel gives 16 random bytes to each image, which stay where they are in
+ * forks: so all find the same number, whoever asks first.  libc has its guards
+ * from those bytes: they cannot be had back from the number. */
+uint64_t ipc__image_number(void)
+{
+    uint64_t seed[2] = {(uint64_t)(uintptr_t)&ipc__image, 0};
+    const void *random = (const void *)(uintptr_t)getauxval(AT_RANDOM);
+    if (random != NULL)
+        memcpy(seed, random, sizeof seed);
+    uint64_t number = seed[0] * UINT64_C(0x9e3779b97f4a7c15);
+    number ^= number >> 32;
+    number = (number + seed[1]) * UINT64_C(0xd6e8feb86659fd93);
+    number ^= number >> 32;
+    number |= 1;
+    store_relaxed(&ipc__image, number);
+    return number;
 }

@@ -25,4 +25,11 @@ ipc__function ipc__entry_at(struct ipc__entry_id id);
 /* The name that a function has registered with, or NULL. */
 const char *ipc__entry_name(ipc__function function);
 
+/* Which image of the program this process runs: one odd number for all that are
+ * forks of each other, where functions have the same addresses.  It is in
+ * ipc__image from the first call on; before, that is 0. */
+#define IPC__NO_IMAGE 2u
+uint64_t ipc__image_number(void);
+extern uint64_t ipc__image __attribute__((visibility("hidden")));
+
 #endif

@@ -64,7 +64,8 @@ enum ipc__start_step {
     IPC__STEP_REQUEST,
     IPC__STEP_ENTRY,
     IPC__STEP_FDS,
-    IPC__STEP_PRELOAD
+    IPC__STEP_PRELOAD,
+    IPC__STEP_THREADS
 };
 
 /* The processes around this process.  On a page that is zero in a new one;
@@ -78,6 +79,7 @@ struct ipc__tree {
     uint32_t ready; /* self and parent are filled in */
     uint32_t named; /* how many children got a name from us */
     bool warned;    /* that a fork of threads is a trap */
+    uint32_t own;   /* threads of ours, which are none */
     struct ipc__child *first;
     struct ipc__child **end; /* NULL: &first */
 
@@ -98,6 +100,15 @@ struct ipc__tree {
 
 /* This process's tree.  NULL if the kernel cannot wipe pages. */
 struct ipc__tree *ipc__tree(void);
+
+/* The calling thread runs nothing of the program's, as long as it is one of
+ * ours: what its starts have to say nobody reads, and it holds no locks that
+ * a child may miss. */
+void ipc__own_thread_begin(void);
+void ipc__own_thread_end(void);
+
+/* How many threads this process has for the kernel.  0: unknown. */
+uint32_t ipc__count_threads(void);
 
 /* With the tree's lock: the list of children. */
 void ipc__tree_add(struct ipc__tree *tree, struct ipc__child *child);

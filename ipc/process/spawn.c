@@ -62,8 +62,9 @@ int ipc__fresh_failed(const char *name, int error, enum ipc__start_step step)
         [IPC__STEP_ENTRY] = "has no such function registered in its image",
         [IPC__STEP_FDS] = "could not have the descriptors that are passed",
         [IPC__STEP_PRELOAD] = "failed in its preload",
+        [IPC__STEP_THREADS] = "has a thread that its preload left behind",
     };
-    if (error >= 0 || error < -4095 || step > IPC__STEP_PRELOAD)
+    if (error >= 0 || error < -4095 || step > IPC__STEP_THREADS)
         error = -EINVAL;
     const char *text = strerrordesc_np(-error);
     return ipc__fail(error, "%s %s: %s", name, what[step],

@@ -90,12 +90,16 @@ static void close_inherited(const struct origin *origin)
     ipc__watch_forget();
 }
 
+/* See ipc__own_thread_begin(). */
+static __thread bool is_own_thread;
+
 static _Noreturn void be_child(struct ipc__tree *tree,
                                const struct ipc__child *child,
                                const struct origin *origin)
 {
     const ipc_process *process = child->process;
     struct ipc__start *start = child->start;
+    is_own_thread = false;
     close_inherited(origin);
     ipc__drop_inherited();
     ipc__tree_begin(tree, child, origin->name);
@@ -215,17 +219,39 @@ static int try_fork(struct ipc__child *child)
     return rc;
 }
 
+uint32_t ipc__count_threads(void)
+{
+    struct stat st;
+    return stat("/proc/self/task", &st) == 0 && st.st_nlink > 2
+               ? (uint32_t)st.st_nlink - 2
+               : 0;
+}
+
+void ipc__own_thread_begin(void)
+{
+    is_own_thread = true;
+    (void)add_relaxed(&ipc__tree()->own, 1);
+}
+
+void ipc__own_thread_end(void)
+{
+    (void)add_relaxed(&ipc__tree()->own, UINT32_MAX);
+    is_own_thread = false;
+}
+
 /* A fork of a program with threads is a trap.  Say so, once. */
 static void warn_of_threads(struct ipc__tree *tree)
 {
-    struct stat st;
-    if (load_relaxed(&tree->warned) || stat("/proc/self/task", &st) != 0 ||
-        st.st_nlink <= 3)
+    if (is_own_thread || load_relaxed(&tree->warned))
+        return;
+    const uint32_t own = load_relaxed(&tree->own);
+    const uint32_t threads = ipc__count_threads();
+    if (threads <= own + 1)
         return;
     store_relaxed(&tree->warned, true);
-    ipc__set_detail("forked with %ld threads: locks that the others held "
+    ipc__set_detail("forked with %u threads: locks that the others held "
                     "stay held in the child, see process.h",
-                    (long)st.st_nlink - 2);
+                    threads - own);
 }
 
 static int start_by_fork(struct ipc__child *child)

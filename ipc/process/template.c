@@ -33,6 +33,9 @@
 /* How often children that cannot be watched are looked at. */
 #define LOOK_MS 20
 
+/* For threads of the preload to end. */
+#define THREAD_ENDS_NS ((int64_t)100 * 1000 * 1000)
+
 /* A child that has not been waited for. */
 struct worker {
     struct worker *next;
@@ -349,6 +352,19 @@ static int open_all(const struct ipc__request *request)
                : -errno;
 }
 
+/* A fork of threads is what a template is there to avoid.  One that was joined
+ * may be on its way out still. */
+static bool has_more_threads(uint32_t before)
+{
+    const ipc_deadline deadline = ipc_after_ns(THREAD_ENDS_NS);
+    while (ipc__count_threads() > before) {
+        if (ipc_time_left(deadline) == 0)
+            return true;
+        ipc_sleep_until(ipc_after_ms(1));
+    }
+    return false;
+}
+
 static int prepare(const struct ipc__request *request,
                    enum ipc__start_step *step)
 {
@@ -363,9 +379,14 @@ static int prepare(const struct ipc__request *request,
     if (rc != 0 || !request->has_entry)
         return rc;
     const ipc_process *self = ipc_current_process();
+    const uint32_t threads = ipc__count_threads();
     *step = IPC__STEP_PRELOAD;
     rc = self->target_(self->arg_);
     ipc__flush_pending();
+    if (rc == 0 && threads != 0 && has_more_threads(threads)) {
+        *step = IPC__STEP_THREADS;
+        return -EBUSY;
+    }
     return rc > 0 ? -EINVAL : rc;
 }
 

@@ -15,8 +15,9 @@ struct ipc__look {
     bool thorough;  /* ask /proc too about the owners of things */
     bool on_behalf; /* of another thread of this process */
     bool is_first;  /* the first look of ipc_wait() */
-    ipc_deadline until;  /* something may be ready by itself then */
-    ipc_wait_item *item; /* looked at just now */
+    ipc_deadline deadline; /* of that; 0: nobody waits */
+    ipc_deadline until;    /* something may be ready by itself then */
+    ipc_wait_item *item;   /* looked at just now */
 
     /* To sleep on.  Words whose wake-ups may be meant for others come first,
    * each with an item that it belongs to; then the lives of owners. */

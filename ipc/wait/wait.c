@@ -235,13 +235,17 @@ static ipc_wait_item *copy_words(const struct waiting *w)
     return copy;
 }
 
-/* Now and then we look ourselves, as who sleeps does. */
+/* Now and then we look ourselves, as who sleeps does; first of all so that a
+ * task of ours that nobody else can run is run here. */
 static int poll_with_bridge(struct waiting *w, struct ipc__bridged *bridged)
 {
+    int rc = count_words(w, false);
+    if (rc != 0)
+        return rc;
     for (;;) {
         const ipc_deadline due = ipc_after_ns(ipc__recheck_ns);
         const bool last = w->deadline <= due;
-        int rc = poll_until(w, last ? w->deadline : due);
+        rc = poll_until(w, last ? w->deadline : due);
         if (rc == 0)
             rc = add(count_words(w, false), count_fds(w));
         if (rc != 0 || (last && ipc_time_left(w->deadline) == 0))
@@ -325,6 +329,7 @@ int ipc_wait(ipc_wait_item *items, size_t n, ipc_deadline deadline)
     w.look.is_first = true;
     w.look.thorough = false;
     w.look.on_behalf = false;
+    w.look.deadline = deadline;
     /* Who is cancelled in here would leave the bridge with what is no more. */
     (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
     const int rc = wait_for_any(&w);

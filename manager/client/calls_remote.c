@@ -141,7 +141,9 @@ int ipcm__calls_pipeline(ipc_manager *manager, struct ipcm__entry *entries,
     chunk->manager = manager;
     int rc = 0;
     for (size_t at = 0; rc == 0 && at < count;) {
-        const size_t n = count - at < CHUNK ? count - at : CHUNK;
+        size_t n = count - at;
+        if (n > CHUNK)
+            n = CHUNK;
         for (size_t i = 0; i < n; i++)
             chunk->entries[i] = &entries[at + i];
         chunk->count = n;

@@ -247,12 +247,12 @@ uint64_t ipcm__link_instance(ipc_manager *manager, uint64_t epoch,
 
 /* Handles to numbers, for sending: of this epoch.  -EXDEV of another manager,
  * or in the arena: what is served is never in that. */
-int ipcm__to_wire(ipc_manager *manager, uint64_t epoch, const ipc_any *value,
-                  ipc_any *out);
+int ipcm__to_wire(const ipc_manager *manager, uint64_t epoch,
+                  const ipc_any *value, ipc_any *out);
 
 /* All of them; *out is value itself if there are no handles, else the caller's,
  * to free(). */
-int ipcm__all_to_wire(ipc_manager *manager, uint64_t epoch,
+int ipcm__all_to_wire(const ipc_manager *manager, uint64_t epoch,
                       const ipc_any *values, size_t count, ipc_any **out);
 
 /* Numbers to handles, in place: what the program is handed.  All are ended if

@@ -147,21 +147,23 @@ static void give_up(struct ipcm__link *link, struct ipcm__waiter *me)
     ipcm__link_kick(link);
 }
 
+static void overdue(struct ipcm__link *link, struct ipcm__waiter *me)
+{
+    if (next_of(&link->sent, me) == NULL)
+        refuse_queued(link, me, -EDQUOT);
+    else
+        give_up(link, me);
+}
+
 static void look_at_the_time(struct ipcm__link *link, struct ipcm__waiter *me)
 {
     const ipc_deadline now = ipc_now();
     if (now >= me->until)
         leave(link, me);
-    else if (!link->up)
-        return;
-    else if (now >= me->wait && waits_in_queue(link, me))
+    else if (link->up && now >= me->wait && waits_in_queue(link, me))
         refuse_queued(link, me, -ETIMEDOUT);
-    else if (now < me->give_up)
-        return;
-    else if (next_of(&link->sent, me) == NULL)
-        refuse_queued(link, me, -EDQUOT);
-    else
-        give_up(link, me);
+    else if (link->up && now >= me->give_up)
+        overdue(link, me);
 }
 
 /* ---- turns ---- */

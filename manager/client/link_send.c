@@ -97,7 +97,9 @@ void ipcm__link_repeat(struct ipcm__link *link)
 
 static struct ipcm__ask *make_drop(struct ipcm__link *link)
 {
-    const size_t n = link->drop_count < DROPS ? link->drop_count : DROPS;
+    size_t n = link->drop_count;
+    if (n > DROPS)
+        n = DROPS;
     struct ipcm__ask *ask = calloc(1, sizeof *ask + 2 * n * sizeof(ipc_any));
     if (ask == NULL)
         return NULL;

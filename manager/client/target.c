@@ -161,7 +161,7 @@ int ipcm__target_id(struct ipcm__target *target, uint64_t epoch, uint64_t *out)
     ipcm__forks_unlock();
     if (fresh)
         return 0;
-    struct opened found;
+    struct opened found = {0};
     const int rc = find_again(&known, epoch, &found);
     if (rc != 0)
         return rc;

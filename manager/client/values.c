@@ -56,8 +56,8 @@ void ipcm__free_numbers(ipc_anys *values)
 
 /* ---- out ---- */
 
-int ipcm__to_wire(ipc_manager *manager, uint64_t epoch, const ipc_any *value,
-                  ipc_any *out)
+int ipcm__to_wire(const ipc_manager *manager, uint64_t epoch,
+                  const ipc_any *value, ipc_any *out)
 {
     *out = *value;
     if (!ipcm__is_container(value))
@@ -76,7 +76,7 @@ int ipcm__to_wire(ipc_manager *manager, uint64_t epoch, const ipc_any *value,
     return ipcm__target_id(&there->target, epoch, &out->u64);
 }
 
-int ipcm__all_to_wire(ipc_manager *manager, uint64_t epoch,
+int ipcm__all_to_wire(const ipc_manager *manager, uint64_t epoch,
                       const ipc_any *values, size_t count, ipc_any **out)
 {
     bool containers = false;

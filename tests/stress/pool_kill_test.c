@@ -3,6 +3,17 @@
  * kept. */
 #include "stress/pool_kill_support.h"
 
+/* See expect_only_begun_ones_died(). */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum {
+    KILLS_A_CLAIM = 15
+};
+#else
+enum {
+    KILLS_A_CLAIM = 50
+};
+#endif
+
 /* ---- T34: random kills under load ---- */
 
 struct load {
@@ -14,6 +25,7 @@ struct load {
     struct test_random random;
     long kills;
     long ok, died, wrong, twice;
+    long claimed; /* died, and was not begun */
 };
 
 static void submit_numbered(const struct load *load, long number)
@@ -68,6 +80,7 @@ static void collect(struct load *load)
         load->wrong += (rc != 0 && rc != -EOWNERDEAD) ||
                        (rc == 0 && (result != i + 1 || note->ends < 1));
         load->twice += note->runs > 1 || (rc == 0 && note->runs < 1);
+        load->claimed += rc == -EOWNERDEAD && note->runs == 0;
         if (rc == -EOWNERDEAD)
             expect_killed(load->futures[i]);
         expect_rc(ipc_future_free(load->futures[i]), 0);
@@ -92,6 +105,7 @@ static void end_load(struct load *load)
     test_report("kills", load->kills);
     test_report("ok", load->ok);
     test_report("died", load->died);
+    test_report("claimed", load->claimed);
     test_report("wrong", load->wrong);
     test_report("respawned", (long long)stats.respawned);
     assert_int_equal(stats.futures, 0);
@@ -105,6 +119,25 @@ static void end_load(struct load *load)
     free((void *)load->futures);
 }
 
+/* 500 kills, in a quick run 100: it has 600 tries, but a worker that is just
+ * being started, or was killed before, is passed over. */
+static void expect_enough_kills(const struct load *load)
+{
+    assert_true(load->kills >= (test_scale() > 1 ? 500 : 100));
+}
+
+/* What died was begun; but for tasks whose worker was killed between the moment
+ * it made them its own, from which on they may have been begun and nobody can
+ * know, and the first instruction of their function.  That is less than a
+ * microsecond, and of a new worker some page faults, of a task of 15 on average
+ * and of idle time: about one kill in 300 is seen to hit it, one in 100 where a
+ * sanitizer makes all of that longer. */
+static void expect_only_begun_ones_died(const struct load *load)
+{
+    assert_true(load->claimed <= load->kills / KILLS_A_CLAIM + 2);
+    assert_true(load->claimed < load->died);
+}
+
 static void t34_only_what_they_were_running_fails(void)
 {
     const ipc_shared_info before = memory_now();
@@ -116,7 +149,9 @@ static void t34_only_what_they_were_running_fails(void)
     assert_int_equal(load.wrong, 0);
     assert_int_equal(load.twice, 0);
     assert_true(load.died <= load.kills);
-    assert_true(load.kills > 100 * test_scale() && load.died > 0);
+    assert_true(load.died > 0);
+    expect_enough_kills(&load);
+    expect_only_begun_ones_died(&load);
     end_load(&load);
     expect_no_more(&before);
 }
@@ -132,6 +167,7 @@ static void t34_with_retries_all_complete(void)
     assert_int_equal(load.wrong, 0);
     assert_int_equal(load.died, 0);
     assert_int_equal(load.ok, load.tasks);
+    expect_enough_kills(&load);
     test_report("retried", (long long)stats_of(load.pool).retried);
     end_load(&load);
     expect_no_more(&before);
@@ -160,6 +196,8 @@ static void t35_the_next_submit_completes(void)
     }
     test_report("longest_us", longest / 1000);
     assert_true(longest < 2000 * NS_PER_MS);
+    assert_int_equal(stats_of(pool).failed, 0); /* they had nothing to lose */
+    assert_int_equal(stats_of(pool).retried, 0);
     expect_rc(ipc_pool_free(pool), 0);
     expect_no_more(&before);
 }

@@ -2,6 +2,8 @@
  * workers die of, waiting inside of tasks. */
 #include "unit/future_support.h"
 
+#include <poll.h>
+
 static ipc_pool *new_pool(uint32_t kind, uint32_t workers)
 {
     ipc_pool_options options = IPC_POOL_OPTIONS_INIT;
@@ -274,6 +276,208 @@ static void tasks_wait_for_tasks_in_one_thread(void)
     nested(IPC_POOL_THREADS);
 }
 
+/* ---- inside of tasks, until a deadline ---- */
+
+/* Wait for one of a task's own in one of five ways. */
+static int wait_by(int way, ipc_future *f, ipc_deadline deadline)
+{
+    ipc_as_completed *next;
+    ipc_wait_item items[2] = {IPC_WAIT_FUTURE(f), IPC_WAIT_FD(0, POLLPRI)};
+    size_t i;
+    int rc;
+    switch (way) {
+    case 0:
+        return ipc_future_wait_until(f, deadline);
+    case 1:
+        rc = ipc_wait_futures(&f, 1, IPC_ALL_COMPLETED, deadline);
+        return rc < 0 ? rc : 0;
+    case 2:
+        rc = ipc_wait_futures(&f, 1, IPC_FIRST_COMPLETED, deadline);
+        return rc < 0 ? rc : 0;
+    case 3:
+        rc = ipc_as_completed_begin(&f, 1, &next);
+        if (rc == 0) {
+            rc = ipc_as_completed_next(next, deadline, &i);
+            ipc_as_completed_end(next);
+        }
+        return rc < 0 ? rc : 0;
+    default:
+        rc = ipc_wait(items, way == 4 ? 1 : 2, deadline);
+        return rc < 0 ? rc : 0;
+    }
+}
+
+enum {
+    WAYS = 6 /* the last one beside a descriptor */
+};
+
+struct talk {
+    int way;
+    struct shared *shared;
+};
+
+static int listen_to_it(const void *arg, void *result, ipc_task *task)
+{
+    (void)result;
+    (void)task;
+    meet_wait(&(*(struct shared *const *)arg)->go, 1, LIMIT_MS);
+    return 0;
+}
+
+/* The other one ends when it hears from us, after a wait in vain. */
+static int talk(const void *arg, void *result, ipc_task *task)
+{
+    const struct talk *talk = arg;
+    ipc_future *f;
+    (void)result;
+    int rc = ipc_pool_submit(ipc_task_pool(task), listen_to_it, &talk->shared,
+                             sizeof(struct shared *), 0, &f);
+    if (rc != 0)
+        return rc;
+    const int64_t begin = test_now_ns();
+    rc = wait_by(talk->way, f, ipc_after_ms(SOON_MS));
+    if (rc != -ETIMEDOUT)
+        return ipc_task_fail(task, -EIO, "the first wait gave %d", rc);
+    if (test_now_ns() - begin > SLACK_MS * NS_PER_MS)
+        return ipc_task_fail(task, -EIO, "the first wait took too long");
+    meet_signal(&talk->shared->go);
+    rc = wait_by(talk->way, f, ipc_after_ms(LIMIT_MS));
+    return rc == 0 ? ipc_future_free(f) : rc;
+}
+
+static void a_deadline_holds_while_others_are_free(uint32_t kind)
+{
+    struct talk order = {.shared = ipc_shared_alloc(sizeof *order.shared)};
+    assert_non_null(order.shared);
+    ipc_pool *pool = new_pool(kind, 3); /* some are being started */
+    for (order.way = 0; order.way < WAYS; order.way++) {
+        for (int i = 0; i < 3; i++) {
+            order.shared->go = 0;
+            ipc_future *f = submit(pool, talk, &order, sizeof order, 0);
+            expect_status(f, 0);
+            free_future(f);
+        }
+    }
+    free_pool(pool);
+    CHECK(ipc_shared_free(order.shared), 0);
+}
+
+static void processes_keep_a_deadline(void)
+{
+    a_deadline_holds_while_others_are_free(IPC_POOL_PROCESSES);
+}
+
+static void threads_keep_a_deadline(void)
+{
+    if (THREAD_SANITIZED)
+        test_skip("its memory of who did what is too slow for this");
+    a_deadline_holds_while_others_are_free(IPC_POOL_THREADS);
+}
+
+/* The first of two: the other one ends when it hears that there is one. */
+static int wait_for_the_first(const void *arg, void *result, ipc_task *task)
+{
+    struct shared *shared = *(struct shared *const *)arg;
+    ipc_pool *pool = ipc_task_pool(task);
+    ipc_future *f[2] = {NULL, NULL};
+    ipc_wait_item items[2];
+    (void)result;
+    for (int way = 0; way < 3; way++) {
+        ipc_as_completed *next;
+        size_t i = 0;
+        shared->go = 0;
+        int rc = ipc_pool_submit(pool, listen_to_it, arg,
+                                 sizeof(struct shared *), 0, &f[0]);
+        if (rc == 0)
+            rc = ipc_pool_submit(pool, answer, NULL, 0, sizeof(int), &f[1]);
+        items[0] = (ipc_wait_item)IPC_WAIT_FUTURE(f[0]);
+        items[1] = (ipc_wait_item)IPC_WAIT_FUTURE(f[1]);
+        if (rc == 0 && way == 0)
+            rc = ipc_wait_futures(f, 2, IPC_FIRST_COMPLETED, IPC_TIME_FOREVER);
+        else if (rc == 0 && way == 1)
+            rc = ipc_wait(items, 2, IPC_TIME_FOREVER);
+        else if (rc == 0 && (rc = ipc_as_completed_begin(f, 2, &next)) == 0) {
+            rc = ipc_as_completed_next(next, IPC_TIME_FOREVER, &i);
+            ipc_as_completed_end(next);
+        }
+        if (rc < 0 || ipc_future_done(f[0]))
+            return ipc_task_fail(task, -EIO, "way %d: %d", way, rc);
+        meet_signal(&shared->go);
+        if (ipc_future_wait(f[0]) != 0 || ipc_future_free(f[0]) != 0 ||
+            ipc_future_free(f[1]) != 0)
+            return -EIO;
+    }
+    return 0;
+}
+
+static void the_first_of_several_while_others_are_free(void)
+{
+    struct shared *shared = ipc_shared_alloc(sizeof *shared);
+    assert_non_null(shared);
+    ipc_pool *pool = new_pool(IPC_POOL_PROCESSES, 3);
+    ipc_future *f =
+        submit(pool, wait_for_the_first, &shared, sizeof(struct shared *), 0);
+    expect_status(f, 0);
+    free_future(f);
+    free_pool(pool);
+    CHECK(ipc_shared_free(shared), 0);
+}
+
+struct errand {
+    int way;
+    bool has_deadline;
+};
+
+/* A wait that is over already runs nothing; one that may last does. */
+static int run_an_errand(const void *arg, void *result, ipc_task *task)
+{
+    const struct errand *errand = arg;
+    ipc_future *f;
+    int rc =
+        ipc_pool_submit(ipc_task_pool(task), answer, NULL, 0, sizeof(int), &f);
+    if (rc != 0)
+        return rc;
+    if (wait_by(errand->way, f, 1) != -ETIMEDOUT ||
+        wait_by(errand->way, f, errand->way == 0 ? 1 : IPC_TIME_NOW) == 0)
+        return ipc_task_fail(task, -EIO, "it was run too early");
+    rc = wait_by(errand->way, f,
+                 errand->has_deadline ? ipc_after_ms(LIMIT_MS)
+                                      : IPC_TIME_FOREVER);
+    if (rc == 0)
+        rc = ipc_future_result_nowait(f, result, sizeof(int), NULL);
+    (void)ipc_future_free(f);
+    return rc;
+}
+
+/* All workers wait, so each helps. */
+static void all_wait(uint32_t kind, uint32_t workers)
+{
+    enum {
+        TASKS = 8
+    };
+    ipc_pool *pool = new_pool(kind, workers);
+    struct errand errand;
+    for (errand.way = 0; errand.way < WAYS; errand.way++) {
+        for (int i = 0; i < 2; i++) {
+            ipc_future *f[TASKS];
+            errand.has_deadline = i == 1;
+            for (int k = 0; k < TASKS; k++)
+                f[k] = submit(pool, run_an_errand, &errand, sizeof errand,
+                              sizeof(int));
+            for (int k = 0; k < TASKS; k++)
+                assert_int_equal(number_of(f[k]), 42);
+            free_futures(f, TASKS);
+        }
+    }
+    free_pool(pool);
+}
+
+static void where_nobody_is_free_who_waits_helps(void)
+{
+    all_wait(IPC_POOL_PROCESSES, 1);
+    all_wait(IPC_POOL_THREADS, 1);
+}
+
 static int wait_for_itself(const void *arg, void *result, ipc_task *task)
 {
     struct shared *shared = *(struct shared *const *)arg;
@@ -387,6 +591,10 @@ static const struct test_case cases[] = {
     TEST_CASE(terminated_while_it_runs),
     TEST_CASE(tasks_wait_for_tasks_in_one_process),
     TEST_CASE(tasks_wait_for_tasks_in_one_thread),
+    TEST_CASE(processes_keep_a_deadline),
+    TEST_CASE(threads_keep_a_deadline),
+    TEST_CASE(the_first_of_several_while_others_are_free),
+    TEST_CASE(where_nobody_is_free_who_waits_helps),
     TEST_CASE(a_task_that_waits_for_itself),
     TEST_CASE(twenty_thousand_as_they_are_done),
     TEST_CASE(shutdown_waits_for_callbacks),

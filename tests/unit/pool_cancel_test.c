@@ -101,6 +101,85 @@ static void expect_terminated(ipc_future *f, int64_t grace_ns)
     free_future(f);
 }
 
+/* It hears SIGTERM, says so, and goes on. */
+static int go_on_after_sigterm(const void *arg, void *result, ipc_task *task)
+{
+    struct scene *scene = scene_of(arg);
+    (void)result;
+    (void)task;
+    got_sigterm = 0;
+    (void)signal(SIGTERM, on_sigterm);
+    meet_signal(&scene->came);
+    while (got_sigterm == 0)
+        poll_pause();
+    meet_signal(&scene->ended);
+    while (__atomic_load_n(&scene->open, __ATOMIC_ACQUIRE) == 0)
+        poll_pause();
+    return 0;
+}
+
+/* Terminated, and that has been heard; it has an hour. */
+static ipc_future *begin_to_end(ipc_pool *pool, struct scene *scene)
+{
+    const uint32_t before = __atomic_load_n(&scene->ended, __ATOMIC_RELAXED);
+    ipc_future *f = begin_in(pool, go_on_after_sigterm, scene);
+    CHECK(ipc_future_terminate(f, 3600 * INT64_C(1000) * NS_PER_MS), 0);
+    meet_wait(&scene->ended, before + 1, LIMIT_MS);
+    return f;
+}
+
+/* Of several graces the one that is over first counts. */
+static void a_shorter_grace_counts_too(void)
+{
+    struct scene *scene = new_scene();
+    ipc_pool_options options = with_workers(IPC_POOL_PROCESSES, 1);
+    options.grace_ns = SOON_MS * NS_PER_MS;
+    ipc_pool *pool = pool_with(&options);
+    ipc_future *f = begin_to_end(pool, scene);
+    CHECK(ipc_future_terminate(f, 0), 0);
+    expect_status(f, -ECANCELED);
+    free_future(f);
+    f = begin_to_end(pool, scene);
+    CHECK(ipc_pool_terminate(pool), 0);
+    expect_status(f, -ECANCELED);
+    assert_int_equal(exception_of(f).kind, IPC_EXCEPTION_CANCELLED);
+    free_pool(pool);
+    free_scene(scene);
+}
+
+/* Its time too; but it was not for that. */
+static void its_time_counts_too(void)
+{
+    struct scene *scene = new_scene();
+    ipc_pool_options options = with_workers(IPC_POOL_PROCESSES, 1);
+    options.task_ns = 500 * NS_PER_MS;
+    options.grace_ns = SOON_MS * NS_PER_MS;
+    ipc_pool *pool = pool_with(&options);
+    ipc_future *f = begin_to_end(pool, scene);
+    expect_status(f, -ECANCELED);
+    free_pool(pool);
+    free_scene(scene);
+}
+
+/* A grace of hardly any time that belonged to another task, or to none, is not
+ * this one's: SIGTERM is heard. */
+static void the_time_of_a_task_leaves_it_its_grace(void)
+{
+    struct scene *scene = new_scene();
+    ipc_pool_options options = with_workers(IPC_POOL_PROCESSES, 1);
+    options.task_ns = SOON_MS * NS_PER_MS;
+    options.grace_ns = 3600 * INT64_C(1000) * NS_PER_MS;
+    ipc_pool *pool = pool_with(&options);
+    for (uint32_t i = 1; i <= 3; i++) {
+        ipc_future *f = begin_in(pool, leave_on_sigterm, scene);
+        expect_status(f, -ETIME);
+        assert_int_equal(scene->ended, i);
+        free_future(f);
+    }
+    free_pool(pool);
+    free_scene(scene);
+}
+
 /* Another one goes on undisturbed, in the same worker. */
 static void a_running_process_is_ended_by_sigterm(void)
 {
@@ -381,6 +460,9 @@ BOTH_KINDS(terminated_at_the_very_moment);
 static const struct test_case cases[] = {
     BOTH_CASES(a_pending_task_is_never_run),
     BOTH_CASES(what_is_done_stays_so),
+    TEST_CASE(a_shorter_grace_counts_too),
+    TEST_CASE(its_time_counts_too),
+    TEST_CASE(the_time_of_a_task_leaves_it_its_grace),
     TEST_CASE(a_running_process_is_ended_by_sigterm),
     TEST_CASE(or_by_sigkill_if_it_ignores_that),
     TEST_CASE(a_running_thread_is_asked),

@@ -2,7 +2,10 @@
 #include "unit/pool_support.h"
 
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
+
+#include "pool/maker.h"
 
 /* ---- ways to die ---- */
 
@@ -204,6 +207,40 @@ static void an_end_that_nobody_saw(void)
     expect_works(pool);
     free_pool(pool);
     (void)signal(SIGCHLD, SIG_DFL);
+}
+
+/* ---- want of memory ---- */
+
+static void count_oom_kills(const char *text)
+{
+    char path[512];
+    (void)snprintf(path, sizeof path, "%s/proc", ipc__system_root);
+    assert_true(mkdir(path, 0700) == 0 || errno == EEXIST);
+    (void)snprintf(path, sizeof path, "%s/proc/vmstat", ipc__system_root);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* A made-up /proc says how often the kernel has killed for that. */
+static void perhaps_for_want_of_memory(void)
+{
+    ipc__system_root = test_tmpdir();
+    count_oom_kills("nr_free_pages 1\noom_kill 3\nlast 9\n");
+    ipc_pool *pool = new_pool(IPC_POOL_PROCESSES, 2);
+    expect_death(pool, BY_SIGKILL, "was killed by SIGKILL while", SIGKILL, 0);
+    count_oom_kills("nr_free_pages 1\noom_kill 4\nlast 9\n");
+    ipc_future *f = submit_death(pool, BY_SIGKILL);
+    expect_status(f, -EOWNERDEAD);
+    expect_says("was killed by SIGKILL (perhaps for want of memory)");
+    assert_true(exception_of(f).maybe_oom);
+    free_future(f);
+    f = submit_death(pool, BY_ABORT); /* that would be SIGKILL */
+    expect_status(f, -EOWNERDEAD);
+    assert_false(exception_of(f).maybe_oom);
+    free_future(f);
+    free_pool(pool);
 }
 
 /* ---- a core dump ---- */
@@ -452,6 +489,7 @@ static const struct test_case cases[] = {
     TEST_CASE(a_task_that_becomes_another_program),
     BOTH_CASES(a_task_that_ends_its_thread),
     TEST_CASE(an_end_that_nobody_saw),
+    TEST_CASE(perhaps_for_want_of_memory),
     TEST_CASE(the_core_flag_says_what_wait_says),
     BOTH_CASES(run_again_if_it_may_be),
     BOTH_CASES(what_fails_is_not_retried),

@@ -156,6 +156,7 @@ static void all_has_a_deadline(ipc_pool *pool)
     expect_rc(ipc_imap_next(imap, NULL, IPC_TIME_FOREVER), -ETIMEDOUT);
     expect_rc(ipc_imap_next(imap, NULL, IPC_TIME_FOREVER), -ETIMEDOUT);
     meet_signal(&shared[0]);
+    expect_rc(ipc_imap_next(imap, NULL, IPC_TIME_NOW), -ETIMEDOUT);
     ipc_imap_end(imap);
 }
 
@@ -163,6 +164,77 @@ static void an_imap_has_a_deadline(void)
 {
     shared = test_shared(sizeof *shared);
     with_both(all_has_a_deadline);
+}
+
+static int hang_from_the_third(const void *arg, void *result, ipc_task *task)
+{
+    (void)arg;
+    (void)result;
+    if (ipc_task_index(task) >= 2)
+        meet_signal(&shared[0]);
+    while (ipc_task_index(task) >= 2 && !ipc_task_is_cancelled(task))
+        poll_pause();
+    return ipc_task_index(task) >= 2 ? -ECANCELED : 0;
+}
+
+/* Also for who only asks.  The worker that hangs is ended. */
+static void after_the_deadline(ipc_pool *pool)
+{
+    const ipc_imap_source many = {.count = 100};
+    ipc_pool_stats stats = IPC_POOL_STATS_INIT;
+    ipc_imap *imap;
+    ipc_map_options options = with_chunk(1);
+    shared[0] = 0;
+    options.deadline = ipc_after_ms(100);
+    expect_rc(
+        ipc_pool_imap(pool, hang_from_the_third, &many, 0, &options, &imap), 0);
+    meet_wait(&shared[0], 1, 20000);
+    ipc_sleep_until(options.deadline);
+    for (int i = 0; i < 2; i++) /* what is done is given */
+        expect_rc(ipc_imap_next(imap, NULL, IPC_TIME_NOW), 1);
+    for (int i = 0; i < 3; i++)
+        expect_rc(ipc_imap_next(imap, NULL, IPC_TIME_NOW), -ETIMEDOUT);
+    expect_detail("2 results were fetched");
+    do
+        assert_int_equal(ipc_pool_query(pool, &stats), 0);
+    while (stats.futures + stats.running != 0);
+    expect_rc(ipc_imap_next(imap, NULL, IPC_TIME_FOREVER), -ETIMEDOUT);
+    ipc_imap_end(imap);
+    square_in_order(pool, NULL);
+}
+
+static void after_the_deadline_nothing_runs(void)
+{
+    shared = test_shared(sizeof *shared);
+    with_both(after_the_deadline);
+}
+
+/* All that there was, fetched after the deadline. */
+static void done_before_the_deadline(ipc_pool *pool)
+{
+    const ipc_imap_source four = {.count = 4};
+    ipc_pool_stats stats = IPC_POOL_STATS_INIT;
+    ipc_imap *imap;
+    ipc_map_options options = with_chunk(1);
+    shared[0] = 1;
+    options.deadline = ipc_after_ms(500);
+    options.window = 4;
+    expect_rc(ipc_pool_imap(pool, wait_if_first, &four, 0, &options, &imap), 0);
+    do
+        assert_int_equal(ipc_pool_query(pool, &stats), 0);
+    while (stats.pending + stats.running != 0);
+    ipc_sleep_until(options.deadline);
+    for (int i = 0; i < 4; i++)
+        expect_rc(ipc_imap_next(imap, NULL, IPC_TIME_NOW), 1);
+    expect_rc(ipc_imap_next(imap, NULL, IPC_TIME_NOW), 0);
+    expect_rc(ipc_imap_next(imap, NULL, IPC_TIME_NOW), 0);
+    ipc_imap_end(imap);
+}
+
+static void what_was_done_in_time_is_given_later(void)
+{
+    shared = test_shared(sizeof *shared);
+    with_both(done_before_the_deadline);
 }
 
 /* ---- ends ---- */
@@ -207,28 +279,33 @@ static void end_of_nothing_is_fine(void)
     ipc_imap_end(NULL);
 }
 
-static void closing(ipc_pool *pool)
+static int fail_at_five(void *arg, void *item, size_t *bytes)
 {
-    ipc_imap *imap;
-    ipc_map_options options = with_chunk(1);
-    int64_t result;
-    int n = 0, rc;
-    options.window = 10;
-    expect_rc(ipc_pool_imap(pool, square, first_items(N), 8, &options, &imap),
-              0);
-    expect_rc(ipc_pool_shutdown(pool, false, false), 0);
-    while ((rc = ipc_imap_next(imap, &result, IPC_TIME_FOREVER)) > 0)
-        n++;
-    expect_rc(rc, -EPIPE);
-    assert_int_equal(n, 10);
-    ipc_imap_end(imap);
-    expect_rc(ipc_pool_imap(pool, square, first_items(N), 8, &options, &imap),
-              -EPIPE);
+    int *n = arg;
+    *bytes = sizeof(int);
+    *(int *)item = *n;
+    return (*n)++ < 5 ? 1 : -ENODEV;
 }
 
-static void what_is_begun_comes_although_the_pool_closes(void)
+static void failing_source(ipc_pool *pool)
 {
-    with_both(closing);
+    int n = 0;
+    const ipc_imap_source source = {
+        .item_bytes = sizeof n, .next = fail_at_five, .arg = &n};
+    ipc_imap *imap;
+    expect_rc(ipc_pool_imap_unordered(pool, square, &source, 8, NULL, &imap),
+              0);
+    for (int i = 0; i < 5; i++)
+        expect_rc(ipc_imap_next(imap, NULL, IPC_TIME_FOREVER), 1);
+    expect_rc(ipc_imap_next(imap, NULL, IPC_TIME_FOREVER), -ENODEV);
+    expect_rc(ipc_imap_next(imap, NULL, IPC_TIME_FOREVER), 0);
+    assert_int_equal(n, 6);
+    ipc_imap_end(imap);
+}
+
+static void a_source_may_fail_in_any_order_too(void)
+{
+    with_both(failing_source);
 }
 
 /* ---- nested, narrow ---- */
@@ -324,9 +401,11 @@ static const struct test_case cases[] = {
     TEST_CASE(a_killed_worker_costs_one_item),
     TEST_CASE(items_have_their_own_time),
     TEST_CASE(an_imap_has_a_deadline),
+    TEST_CASE(after_the_deadline_nothing_runs),
+    TEST_CASE(what_was_done_in_time_is_given_later),
     TEST_CASE(what_was_not_begun_is_cancelled_at_the_end),
     TEST_CASE(end_of_nothing_is_fine),
-    TEST_CASE(what_is_begun_comes_although_the_pool_closes),
+    TEST_CASE(a_source_may_fail_in_any_order_too),
     TEST_CASE(imaps_in_tasks_do_not_wait_for_ever),
     TEST_CASE(progress_counts_what_was_fetched),
     TEST_CASE(arguments_are_checked),

@@ -298,6 +298,39 @@ static void a_map_has_a_deadline(void)
     with_both(hang_in_map);
 }
 
+static int hang_in_spite_of_sigterm(const void *arg, void *result,
+                                    ipc_task *task)
+{
+    (void)arg;
+    (void)result;
+    (void)task;
+    (void)signal(SIGTERM, SIG_IGN);
+    meet_wait(&shared[0], 1, 20000);
+    return 0;
+}
+
+/* Its items lie where workers see them: so they are waited for. */
+static void the_deadline_of_a_map_has_no_grace(void)
+{
+    ipc_pool *pool;
+    ipc_pool_options pool_options = IPC_POOL_OPTIONS_INIT;
+    ipc_map_options options = with_chunk(1);
+    int *items = ipc_shared_alloc(4 * sizeof *items);
+    const int64_t began = test_now_ns();
+    shared = test_shared(sizeof *shared);
+    pool_options.workers = 2;
+    pool_options.grace_ns = 3600 * INT64_C(1000000000);
+    assert_int_equal(ipc_pool_new(&pool_options, &pool), 0);
+    options.deadline = ipc_after_ms(50);
+    expect_rc(ipc_pool_map(pool, hang_in_spite_of_sigterm, items, sizeof *items,
+                           4, NULL, 0, &options),
+              -ETIMEDOUT);
+    test_report("ms", (test_now_ns() - began) / 1000000);
+    assert_true(test_now_ns() - began < 10000000000);
+    free_pool(pool);
+    ipc_shared_free(items);
+}
+
 /* Thread pools work in private arrays: they are waited for. */
 static void nobody_writes_after_the_deadline(void)
 {
@@ -361,6 +394,63 @@ static void a_negative_time_is_for_ever_or_refused(void)
 static void an_item_has_its_own_time(void)
 {
     with_both(time_of_item);
+}
+
+/* ---- figures ---- */
+
+static int fail_at_odd(const void *arg, void *result, ipc_task *task)
+{
+    (void)arg;
+    (void)result;
+    return ipc_task_index(task) % 2 == 1 ? -EIO : 0;
+}
+
+static void expect_figures(const ipc_pool *pool, uint64_t done, uint64_t failed)
+{
+    ipc_pool_stats stats = IPC_POOL_STATS_INIT;
+    expect_rc(ipc_pool_query(pool, &stats), 0);
+    assert_int_equal(stats.done, done);
+    assert_int_equal(stats.failed, failed);
+}
+
+static void count_items(ipc_pool *pool)
+{
+    ipc_map_options options = with_chunk(0);
+    options.statuses = statuses;
+    expect_rc(ipc_pool_map(pool, fail_at_odd, NULL, 0, N, NULL, 0, &options),
+              0);
+    expect_figures(pool, N / 2, N / 2);
+    expect_rc(ipc_pool_map(pool, spin, NULL, 0, 100, results, 8, NULL), 0);
+    expect_figures(pool, N / 2 + 100, N / 2);
+    expect_rc(ipc_pool_apply(pool, spin, NULL, 0, &results[0], 8), 0);
+    expect_figures(pool, N / 2 + 101, N / 2);
+    options.statuses = NULL; /* one part, and it ends at its item 1 */
+    options.chunk = 10;
+    expect_rc(ipc_pool_map(pool, fail_at_odd, NULL, 0, 10, NULL, 0, &options),
+              -EIO);
+    expect_figures(pool, N / 2 + 102, N / 2 + 1);
+}
+
+static void each_item_counts(void)
+{
+    with_both(count_items);
+}
+
+static int fail_or_die(const void *arg, void *result, ipc_task *task)
+{
+    return ipc_task_index(task) == 51 ? kill(getpid(), SIGKILL)
+                                      : fail_at_odd(arg, result, task);
+}
+
+static void and_those_before_a_death(void)
+{
+    ipc_pool *pool = new_pool(IPC_POOL_PROCESSES, 2);
+    ipc_map_options options = with_chunk(100);
+    options.statuses = statuses;
+    expect_rc(ipc_pool_map(pool, fail_or_die, NULL, 0, 100, NULL, 0, &options),
+              0);
+    expect_figures(pool, 50, 50);
+    free_pool(pool);
 }
 
 /* ---- progress ---- */
@@ -441,9 +531,12 @@ static const struct test_case cases[] = {
     TEST_CASE(random_kills_cost_nothing_with_retries),
     TEST_CASE(a_map_of_a_killed_process_is_cancelled),
     TEST_CASE(a_map_has_a_deadline),
+    TEST_CASE(the_deadline_of_a_map_has_no_grace),
     TEST_CASE(nobody_writes_after_the_deadline),
     TEST_CASE(an_item_has_its_own_time),
     TEST_CASE(a_negative_time_is_for_ever_or_refused),
+    TEST_CASE(each_item_counts),
+    TEST_CASE(and_those_before_a_death),
     TEST_CASE(progress_rises_to_the_total),
     TEST_CASE(progress_is_told_while_a_part_runs),
 };

@@ -124,6 +124,167 @@ static void threads_need_no_registration(void)
     free_pool(pool);
 }
 
+/* ---- who submits is another image of the program ---- */
+
+enum {
+    ITEMS = 40
+};
+
+struct foreign {
+    ipc_pool *pool;
+    struct scene *scene;
+};
+
+static int submit_from_afar(void *arg)
+{
+    ipc_pool *pool = ((struct foreign *)arg)->pool;
+    ipc_future *f = NULL;
+    int n = 41;
+    if (ipc_pool_submit(pool, not_registered, &n, sizeof n, sizeof n, &f) !=
+        -EINVAL)
+        return 1;
+    if (strstr(ipc_error_detail(), "regist") == NULL)
+        return 2;
+    if (ipc_pool_submit(pool, add_one, &n, sizeof n, sizeof n, &f) != 0)
+        return 3;
+    if (ipc_future_result_until(f, &n, sizeof n, NULL,
+                                ipc_after_ms(LIMIT_MS)) != 0)
+        return 4;
+    return n == 42 && ipc_future_free(f) == 0 ? 0 : 5;
+}
+IPC_ENTRY(submit_from_afar);
+
+static int map_from_afar(void *arg)
+{
+    ipc_pool *pool = ((struct foreign *)arg)->pool;
+    int items[ITEMS], results[ITEMS] = {0};
+    for (int i = 0; i < ITEMS; i++)
+        items[i] = 3 * i;
+    if (ipc_pool_map(pool, not_registered, items, sizeof items[0], ITEMS,
+                     results, sizeof results[0], NULL) != -EINVAL)
+        return 1;
+    if (ipc_pool_map(pool, add_one, items, sizeof items[0], ITEMS, results,
+                     sizeof results[0], NULL) != 0)
+        return 2;
+    for (int i = 0; i < ITEMS; i++)
+        if (results[i] != 3 * i + 1)
+            return 3;
+    return 0;
+}
+IPC_ENTRY(map_from_afar);
+
+static void from_afar(uint32_t method, int (*target)(void *arg), uint32_t kind)
+{
+    struct foreign *foreign = family(sizeof *foreign);
+    foreign->pool = new_pool(kind, 2);
+    assert_int_equal(run_by(method, target, foreign), 0);
+    expect_works(foreign->pool);
+    assert_int_equal(figures(foreign->pool).respawned, 0);
+    free_pool(foreign->pool);
+    CHECK(ipc_shared_free(foreign), 0);
+}
+
+static void submitting_from_afar_to_processes(uint32_t method)
+{
+    from_afar(method, submit_from_afar, IPC_POOL_PROCESSES);
+}
+BOTH_METHODS(submitting_from_afar_to_processes);
+
+static void submitting_from_afar_to_threads(uint32_t method)
+{
+    skip_unseen_processes(IPC_POOL_THREADS);
+    from_afar(method, submit_from_afar, IPC_POOL_THREADS);
+}
+BOTH_METHODS(submitting_from_afar_to_threads);
+
+static void mapping_from_afar_by_processes(uint32_t method)
+{
+    from_afar(method, map_from_afar, IPC_POOL_PROCESSES);
+}
+BOTH_METHODS(mapping_from_afar_by_processes);
+
+static void mapping_from_afar_by_threads(uint32_t method)
+{
+    skip_unseen_processes(IPC_POOL_THREADS);
+    from_afar(method, map_from_afar, IPC_POOL_THREADS);
+}
+BOTH_METHODS(mapping_from_afar_by_threads);
+
+/* A fork is the same image, also of who has made no pool yet. */
+static int submit_what_has_no_name(void *arg)
+{
+    struct foreign *foreign = arg;
+    int n = 41;
+    meet_wait(&foreign->scene->open, 1, LIMIT_MS);
+    return ipc_pool_apply(foreign->pool, not_registered, &n, sizeof n, &n,
+                          sizeof n) == 0
+               ? n
+               : 1;
+}
+
+static void forked_before_there_is_a_pool(void)
+{
+    struct foreign *foreign = family(sizeof *foreign);
+    ipc_process child;
+    foreign->scene = new_scene();
+    start_by(IPC_START_FORK, &child, submit_what_has_no_name, foreign);
+    foreign->pool = new_pool(IPC_POOL_PROCESSES, 1);
+    say(&foreign->scene->open);
+    assert_int_equal(end_of(&child), 42);
+    free_pool(foreign->pool);
+    free_scene(foreign->scene);
+    CHECK(ipc_shared_free(foreign), 0);
+}
+
+static size_t running(const ipc_pool *pool, ipc_task_function *fn)
+{
+    ipc_worker_info info[2];
+    size_t n = 0;
+    if (ipc_pool_workers(pool, info, 2) != 2)
+        return SIZE_MAX;
+    for (size_t i = 0; i < 2; i++)
+        n += info[i].since != 0 && info[i].fn == fn ? 1 : 0;
+    return n;
+}
+
+/* What the maker runs has no name here, what we run has. */
+static int look_from_afar(void *arg)
+{
+    const struct foreign *foreign = arg;
+    ipc_future *f = NULL;
+    if (running(foreign->pool, NULL) != 1)
+        return 1;
+    if (ipc_pool_submit(foreign->pool, stay, &foreign->scene,
+                        sizeof(struct scene *), 0, &f) != 0)
+        return 2;
+    meet_wait(&foreign->scene->came, 2, LIMIT_MS);
+    if (running(foreign->pool, stay) != 1 || running(foreign->pool, NULL) != 1)
+        return 3;
+    meet_signal(&foreign->scene->more[0]);
+    meet_wait(&foreign->scene->open, 1, LIMIT_MS);
+    return ipc_future_wait_until(f, ipc_after_ms(LIMIT_MS)) == 0 ? 0 : 4;
+}
+IPC_ENTRY(look_from_afar);
+
+static void what_workers_run_seen_from_afar(uint32_t method)
+{
+    struct foreign *foreign = family(sizeof *foreign);
+    ipc_process child;
+    ipc_future *held;
+    foreign->pool = new_pool(IPC_POOL_PROCESSES, 2);
+    foreign->scene = new_scene();
+    hold(foreign->pool, foreign->scene, 1, &held);
+    start_by(method, &child, look_from_afar, foreign);
+    meet_wait(&foreign->scene->more[0], 1, LIMIT_MS);
+    assert_int_equal(running(foreign->pool, stay), 2);
+    let_go(foreign->scene, &held, 1);
+    assert_int_equal(end_of(&child), 0);
+    free_pool(foreign->pool);
+    free_scene(foreign->scene);
+    CHECK(ipc_shared_free(foreign), 0);
+}
+BOTH_METHODS(what_workers_run_seen_from_afar);
+
 /* ---- initializer, and what workers inherit ---- */
 
 static int loaded; /* in a worker that was set up */
@@ -191,6 +352,44 @@ static void a_failed_initializer_breaks_it(uint32_t method)
 }
 BOTH_METHODS(a_failed_initializer_breaks_it);
 
+static void take_a_second_at_most(uint32_t method)
+{
+    struct scene *scene = new_scene();
+    ipc_pool_options options = by_method(method, 2);
+    options.grace_ns = LIMIT_MS * NS_PER_MS;
+    ipc_pool *pool = pool_with(&options);
+    ipc_future *held[2];
+    hold(pool, scene, 2, held);
+    const int64_t begin = test_now_ns();
+    CHECK(ipc_future_terminate(held[0], LIMIT_MS * NS_PER_MS), 0);
+    expect_status(held[0], -ECANCELED);
+    CHECK(ipc_pool_terminate(pool), 0);
+    assert_true(test_now_ns() - begin < LIMIT_MS / 2 * NS_PER_MS);
+    free_pool(pool);
+    free_scene(scene);
+}
+
+/* The grace is for those who want to end well, not for all because their maker
+ * does not hear the signal. */
+static void sigterm_ends_them_whatever_the_maker_does(void)
+{
+    static const uint32_t all[] = {IPC_START_FORK, IPC_START_FORKSERVER,
+                                   IPC_START_SPAWN};
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(pthread_sigmask(SIG_BLOCK, &set, NULL), 0);
+        take_a_second_at_most(all[i]);
+        assert_int_equal(pthread_sigmask(SIG_UNBLOCK, &set, NULL), 0);
+        no_server();
+        assert_true(signal(SIGTERM, SIG_IGN) != SIG_ERR);
+        take_a_second_at_most(all[i]);
+        assert_true(signal(SIGTERM, SIG_DFL) != SIG_ERR);
+        no_server();
+    }
+}
+
 /* ---- inside of tasks ---- */
 
 static int sum_up(const void *arg, void *result, ipc_task *task)
@@ -254,6 +453,46 @@ static void the_dead_are_replaced(uint32_t method)
     free_pool(pool);
 }
 BOTH_METHODS(the_dead_are_replaced);
+
+static void *idle(void *scene)
+{
+    meet_wait(&((struct scene *)scene)->open, 1, LIMIT_MS);
+    return NULL;
+}
+
+static int end_at_once(void *unused)
+{
+    (void)unused;
+    return 0;
+}
+
+/* That the program has threads is said to the program, and not before it has
+ * any but those of pools. */
+static void a_pools_own_thread_takes_no_warning(void)
+{
+    if (THREAD_SANITIZED)
+        test_skip("a sanitizer has a thread of its own");
+    struct scene *scene = new_scene();
+    const int by_sigkill = SIGKILL;
+    ipc_pool *pool = new_pool(IPC_POOL_PROCESSES, 1);
+    ipc_process child;
+    pthread_t thread;
+    ipc_future *f = submit(pool, die_by, &by_sigkill, sizeof(int), 0);
+    expect_status(f, -EOWNERDEAD);
+    expect_works(pool);
+    assert_int_equal(figures(pool).respawned, 1);
+    CHECK(ipc_future_cancel(f), -EALREADY);
+    free_pool(new_pool(IPC_POOL_PROCESSES, 1));
+    assert_null(strstr(ipc_error_detail(), "threads"));
+    assert_int_equal(pthread_create(&thread, NULL, idle, scene), 0);
+    start_by(IPC_START_FORK, &child, end_at_once, NULL);
+    expect_says("forked with 2 threads");
+    assert_int_equal(end_of(&child), 0);
+    say(&scene->open);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    free_pool(pool);
+    free_scene(scene);
+}
 
 static void terminated_while_it_runs(uint32_t method)
 {
@@ -320,10 +559,18 @@ static const struct test_case cases[] = {
     METHOD_CASES(others_are_refused),
     METHOD_CASES(the_method_of_the_process),
     TEST_CASE(threads_need_no_registration),
+    METHOD_CASES(submitting_from_afar_to_processes),
+    METHOD_CASES(submitting_from_afar_to_threads),
+    METHOD_CASES(mapping_from_afar_by_processes),
+    METHOD_CASES(mapping_from_afar_by_threads),
+    METHOD_CASES(what_workers_run_seen_from_afar),
+    TEST_CASE(forked_before_there_is_a_pool),
     METHOD_CASES(workers_are_set_up),
     METHOD_CASES(a_failed_initializer_breaks_it),
+    TEST_CASE(sigterm_ends_them_whatever_the_maker_does),
     METHOD_CASES(tasks_submit_more),
     METHOD_CASES(the_dead_are_replaced),
+    TEST_CASE(a_pools_own_thread_takes_no_warning),
     METHOD_CASES(terminated_while_it_runs),
     METHOD_CASES(killed_with_all_that_runs),
     TEST_CASE(t38_a_killed_template_is_made_again),

@@ -72,6 +72,31 @@ static void nothing_is_left_of_what_was_freed(uint32_t kind)
 }
 BOTH_KINDS(nothing_is_left_of_what_was_freed);
 
+/* Bytes, and none there. */
+static void an_argument_that_is_none_is_refused(uint32_t kind)
+{
+    ipc_pool *pool = new_pool(kind, 1);
+    ipc_future *f = (ipc_future *)pool;
+    int result = 0;
+    CHECK(ipc_pool_submit(pool, add_one, NULL, 8, sizeof(int), &f), -EINVAL);
+    assert_null(f);
+    expect_says("8 bytes");
+    CHECK(ipc_pool_submit(pool, add_one, NULL, 8, sizeof(int), NULL), -EINVAL);
+    CHECK(ipc_pool_submit_nowait(pool, add_one, NULL, 1, sizeof(int), &f),
+          -EINVAL);
+    CHECK(ipc_pool_submit_until(pool, add_one, NULL, 500, sizeof(int),
+                                ipc_after_ms(LIMIT_MS), &f),
+          -EINVAL);
+    CHECK(ipc_pool_submit_with(pool, NULL, add_one, NULL, 1, sizeof(int), &f),
+          -EINVAL);
+    CHECK(ipc_pool_apply(pool, add_one, NULL, 8, &result, sizeof result),
+          -EINVAL);
+    assert_int_equal(figures(pool).futures, 0);
+    expect_works(pool);
+    free_pool(pool);
+}
+BOTH_KINDS(an_argument_that_is_none_is_refused);
+
 /* ---- other processes ---- */
 
 struct shared_pool {
@@ -399,6 +424,7 @@ static const struct test_case cases[] = {
     BOTH_CASES(without_a_future),
     BOTH_CASES(freed_before_it_is_done),
     BOTH_CASES(nothing_is_left_of_what_was_freed),
+    BOTH_CASES(an_argument_that_is_none_is_refused),
     BOTH_CASES(children_submit),
     BOTH_CASES(one_submits_another_asks),
     BOTH_CASES(tasks_wait_for_their_own_tasks),

@@ -2,6 +2,7 @@
 #include "unit/start_method_support.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -83,6 +84,45 @@ static void preload_that_fails_is_reported(void)
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
     assert_int_equal(loads->count, 2);
     CHECK(ipc_shared_free(loads), 0);
+}
+
+static void *linger(void *thread_may_end)
+{
+    while (__atomic_load_n((uint32_t *)thread_may_end, __ATOMIC_RELAXED) == 0)
+        poll_pause();
+    return NULL;
+}
+
+/* A thread, that is left behind if *arg is 0. */
+static int load_by_thread(void *arg)
+{
+    uint32_t *may_end = arg;
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, linger, may_end) != 0)
+        return -EAGAIN;
+    return *may_end != 0 ? -pthread_join(thread, NULL) : 0;
+}
+IPC_ENTRY(load_by_thread);
+
+static void preload_that_leaves_a_thread_is_refused(void)
+{
+    if (THREAD_SANITIZED)
+        test_skip("a sanitizer has a thread of its own");
+    uint32_t *may_end = family(sizeof *may_end);
+    const ipc_forkserver_options options = {.size = sizeof options,
+                                            .preload = load_by_thread,
+                                            .preload_arg = may_end};
+    CHECK(ipc_forkserver_start(&options), -EBUSY);
+    assert_non_null(strstr(ipc_error_detail(), "thread"));
+    assert_int_equal(ipc_forkserver_pid(), 0);
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+    *may_end = 1;
+    for (int i = 0; i < 20; i++) {
+        CHECK(ipc_forkserver_start(&options), 0);
+        assert_int_equal(run_by(IPC_START_FORKSERVER, return_zero, NULL), 0);
+        no_server();
+    }
+    CHECK(ipc_shared_free(may_end), 0);
 }
 
 static int end_it(void *unused)
@@ -297,6 +337,7 @@ static void it_belongs_to_one_process(void)
 static const struct test_case cases[] = {
     TEST_CASE(preload_runs_once_and_children_have_it),
     TEST_CASE(preload_that_fails_is_reported),
+    TEST_CASE(preload_that_leaves_a_thread_is_refused),
     TEST_CASE(options_that_make_no_sense_are_refused),
     TEST_CASE(its_descriptors_are_its_childrens_too),
     TEST_CASE(stop_lets_children_go_on),

@@ -19,9 +19,15 @@
  * Pools (pool.h) make futures; a program makes its own with ipc_promise_new().
  * They lie in family memory: every member of the family may wait for one.
  *
- * A task of a pool that waits for another task of its pool which nobody has
- * begun runs that one itself, in place: tasks may wait for tasks that they
- * have submitted, with any number of workers.
+ * Tasks may wait for tasks of their pool that they have submitted, with any
+ * number of workers: one that waits for another task which nobody has begun runs
+ * that one itself, in place.  At once, if it waits without a deadline for one
+ * future, or for all of several, or if the pool has no other worker.  A wait that
+ * may end before that (it has a deadline, or is for the first of several) leaves
+ * it to the other workers; when nobody has begun it after 100 ms and none of them
+ * is free it runs in place, and such a call may take longer than its deadline by
+ * the time of that task.  What does not wait
+ * (_nowait, IPC_TIME_NOW, a deadline that has passed) runs nothing.
  *
  * When a result is not to be had ipc_error_detail() has the task's own message,
  * or says how its worker died.

@@ -53,8 +53,9 @@
  * A pool has one thread of its own, in the process that made it.  It sleeps
  * until a worker dies, a task's time is up or somebody asks for something.
  *
- * A task that waits for another task of its pool which nobody has begun runs
- * that one in place (future.h).  They share a worker then: if one is ended
+ * A task that waits for another task of its pool which nobody has begun may run
+ * that one in place, also beyond the deadline of its wait if no other worker is
+ * free (future.h).  They share a worker then: if one is ended
  * while it runs, or dies, so does the other, of which IPC_EXCEPTION_DIED is
  * said.
  *
@@ -71,7 +72,10 @@
  * that live and submit.
  *
  * Threads: any.  Processes: any member of the family may submit, also workers;
- * what says "the maker" works in the process that made the pool only (-ECHILD).
+ * in one that spawn or forkserver has started, and the maker's or its workers'
+ * image of the program is not its own, functions have to be registered
+ * (IPC_ENTRY) for any pool, also of threads (-EINVAL).
+ * What says "the maker" works in the process that made the pool only (-ECHILD).
  * Fork: children may submit.
  * Signals: restart the wait; only ipc_pool_interrupt() is for handlers.
  * Crash: robust.  Whoever is killed wherever: no other task is lost, run twice
@@ -120,7 +124,8 @@ typedef struct ipc_pool_options {
      * 0: as many as fit. */
     uint32_t max_pending;
 
-    /* A worker that has run so many is replaced.  0: never. */
+    /* A worker that has run so many is replaced; what it takes at a time of a
+     * map (chunk) is one.  0: never. */
     uint32_t max_tasks_per_worker;
 
     /* How processes are started: IPC_START_...  With another one than fork
@@ -142,7 +147,8 @@ typedef struct ipc_pool_options {
     int64_t grace_ns; /* 0: one second */
 
     /* Workers that have had nothing to do for so long end, down to
-     * min_workers; they come back when there is work.  0: they stay. */
+     * min_workers, also after ipc_pool_resize(); they come back when there is
+     * work.  0: they stay. */
     int64_t idle_ns;
     uint32_t min_workers;
 
@@ -169,7 +175,9 @@ typedef struct ipc_pool_options {
 
 /* Worker processes get SIGINT as the others of their terminal do.  Else they
  * ignore it, and whoever made the pool decides (ipc_pool_interrupt()).
- * Handlers of the program for SIGINT and SIGTERM are not called in workers. */
+ * Handlers of the program for SIGINT and SIGTERM are not called in workers.
+ * SIGTERM ends them, also if the maker ignores or blocks it, unless their
+ * initializer or a task sees to it. */
 #define IPC_POOL_KEEP_INTERRUPT 1u
 
 #define IPC_POOL_OPTIONS_INIT                                                  \
@@ -199,6 +207,14 @@ IPC_API IPC_MUST_USE int ipc_pool_new(const ipc_pool_options *options,
  * callbacks of this process, if wait; _until waits.  Again is fine.  The
  * futures are still there.  For the maker.
  *
+ * Without cancel_pending, a map that has begun comes to its end, and so does an
+ * imap, until all its items are submitted: both are waited for, whoever in the
+ * family has them, as long as that thread lives.  An imap that the caller itself
+ * would go on with is not: with wait, what is within its window is run, and then
+ * it says -EPIPE.  Nor is any at the end of the program.  With cancel_pending
+ * maps of this process are waited for until they have seen it.  (Of more than
+ * 256 maps, or imaps, at once, some may be broken off.)
+ *
  * Errors: -ECHILD; -EDEADLK with wait, by a worker or a callback; -ETIMEDOUT
  * (_until) some still run, and it goes on; -EINVAL this is no pool. */
 IPC_API int ipc_pool_shutdown(ipc_pool *pool, bool wait, bool cancel_pending)
@@ -209,15 +225,18 @@ IPC_API IPC_MUST_USE int ipc_pool_shutdown_until(ipc_pool *pool,
     IPC_NONNULL(1);
 
 /* At once: cancel what is pending, send the worker processes SIGTERM and a
- * grace later SIGKILL; or SIGKILL.  What runs is done with -ECANCELED.  Threads
- * are asked.  Waits for processes to end, not for threads.  For the maker.
+ * grace later SIGKILL; or SIGKILL.  Of several graces that one has been given,
+ * by these or ipc_future_terminate(), the one that is over first counts.  What
+ * runs is done with -ECANCELED.  Threads are asked.  Waits for processes to end,
+ * not for threads.  For the maker.
  *
  * Errors: -ECHILD; -EINVAL this is no pool. */
 IPC_API int ipc_pool_terminate(ipc_pool *pool) IPC_NONNULL(1);
 IPC_API int ipc_pool_kill(ipc_pool *pool) IPC_NONNULL(1);
 
 /* For a handler of SIGINT: the first call cancels what is pending and lets the
- * rest finish; the second terminates.  In children of the maker, which inherit
+ * rest finish; the second terminates.  A map that runs returns -ECANCELED, and
+ * says that its pool was interrupted.  In children of the maker, which inherit
  * the handler, it does nothing; nor if pool is NULL.  Async-signal-safe. */
 IPC_API void ipc_pool_interrupt(ipc_pool *pool);
 
@@ -248,8 +267,9 @@ IPC_API IPC_MUST_USE int ipc_pool_resize(ipc_pool *pool, uint32_t workers)
  * Errors: -EPIPE the pool was shut down; -ENOTRECOVERABLE it is broken;
  * -EAGAIN (_nowait) and -ETIMEDOUT (_until) too many are pending; -ENOBUFS more
  * than a million futures are not freed; -EMSGSIZE over 1 GiB; -ENOMEM;
- * -EINVAL this is no pool, or fn is not registered, in a pool whose workers are
- * not forked; and of options: a task_ns below -1, or another version (also
+ * -EINVAL this is no pool; arg is NULL, but arg_bytes is not 0; fn is not
+ * registered, in a pool whose workers are not forked, or by a process that is
+ * another image; and of options: a task_ns below -1, or another version (also
  * -E2BIG). */
 IPC_API IPC_MUST_USE int ipc_pool_submit(ipc_pool *pool, ipc_task_function *fn,
                                          const void *arg, size_t arg_bytes,
@@ -346,9 +366,14 @@ typedef struct ipc_map_options {
     /* Items that a worker takes at a time.  0: chosen; by imap, one. */
     uint32_t chunk;
 
-    uint32_t retries;      /* of an item, as of a task */
-    int64_t task_ns;       /* of an item; 0: the pool's; -1: for ever */
-    ipc_deadline deadline; /* for all of it; 0: none */
+    uint32_t retries; /* of an item, as of a task */
+    int64_t task_ns;  /* of an item; 0: the pool's; -1: for ever */
+
+    /* For all of it.  0, which is IPC_TIME_NOW: none.  When it has passed, what
+     * runs is ended: processes by SIGKILL, without a grace; threads are asked,
+     * and map returns when they have finished their items, if these or the
+     * results are used where they lie.  imap: see there. */
+    ipc_deadline deadline;
 
     /* Called by the caller of map, or of ipc_imap_next(), now and then, and at
      * the end. */
@@ -373,15 +398,18 @@ typedef struct ipc_map_options {
  * i * result_bytes.  Returns when all are done.  Arrays in family memory are
  * used where they lie; others are copied, there and back.  fn must not change
  * its item.  In a pool of threads the caller takes part while it waits, as
- * IPC_WORKER_CALLER, unless there is an initializer, a time for tasks, a
- * deadline or progress to be told.
+ * IPC_WORKER_CALLER and one more than there are workers, unless there is one
+ * worker only, or an initializer, cpus, nice, a time for tasks, a deadline or
+ * progress to be told.
  *
  * Errors: what the first item that failed (in order) has failed with; the
  * others that had not been begun are cancelled then; ipc_error_detail() says
  * which.  -ETIMEDOUT by the deadline: what still ran is ended.  In both cases
- * the results of the others may be there or not.  -EPIPE, -ENOTRECOVERABLE,
- * -ENOMEM; -EMSGSIZE an item, or all that is copied of one, is over 1 GiB;
- * -EINVAL; -E2BIG options of another version. */
+ * the results of the others may be there or not.  -ECANCELED the pool was shut
+ * down meanwhile with cancel_pending, terminated or interrupted; -EPIPE it was
+ * shut down before; -ENOTRECOVERABLE it is broken; -ENOMEM; -EMSGSIZE an item,
+ * or all that is copied of one, is over 1 GiB; -EINVAL; -E2BIG options of another
+ * version. */
 IPC_API IPC_MUST_USE int
 ipc_pool_map(ipc_pool *pool, ipc_task_function *fn, const void *items,
              size_t item_bytes, size_t count, void *results,
@@ -415,6 +443,10 @@ IPC_API IPC_MUST_USE int ipc_pool_starmap(ipc_pool *pool, ipc_task_function *fn,
  * with, and one may go on (-EMSGSIZE: its result is longer); -EAGAIN
  * (IPC_TIME_NOW) and -ETIMEDOUT the next one is not done.  imap: in the order
  * of the items; _unordered: as they are done.
+ *
+ * When the deadline in the options has passed nothing more is begun.  Results
+ * that are done are still given; at the first that is not, all that runs is
+ * ended, as by map, and next() is -ETIMEDOUT from then on.
  *
  * Errors of making one: as ipc_pool_map().
  *
@@ -471,9 +503,13 @@ typedef struct ipc_pool_stats {
     uint32_t idle;    /* of them */
     uint32_t pending; /* tasks */
     uint32_t running;
-    uint32_t futures;   /* not freed */
-    uint64_t done;      /* tasks since the beginning, with a result */
-    uint64_t failed;    /* and in any other way */
+    uint32_t futures; /* not freed */
+
+    /* Tasks since the beginning, and each item of maps; but what a worker takes
+     * at a time of a map (chunk) is one task while it is pending or runs, and
+     * if it is cancelled before. */
+    uint64_t done;      /* with a result */
+    uint64_t failed;    /* in any other way */
     uint64_t retried;   /* begun once more */
     uint64_t respawned; /* workers that replaced others */
     bool broken;
@@ -495,9 +531,10 @@ typedef struct ipc_worker_info {
     int32_t tid;    /* 0: it is being started */
     uint32_t index; /* as ipc_task_worker() */
     uint32_t reserved;
-    ipc_task_function *fn; /* what it runs; NULL: nothing */
-    ipc_deadline since;    /* when that was begun */
-    uint64_t tasks;        /* that it has run */
+    ipc_task_function *fn; /* what it runs; NULL: nothing, or it is known by an
+                              address of another image */
+    ipc_deadline since;    /* when that was begun; 0: it runs nothing */
+    uint64_t tasks;        /* that it has run, and items of maps */
 } ipc_worker_info;
 
 IPC_API size_t ipc_pool_workers(const ipc_pool *pool, ipc_worker_info *out,

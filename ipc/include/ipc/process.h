@@ -67,7 +67,8 @@
  * at that moment stay held in it (malloc, stdio and libipc are fine).  So start
  * its children before its threads, or call little in them, or choose another
  * method.  The first start() of that kind in a process says so: its result is
- * 0, and ipc_error_detail() has a line about it.
+ * 0, and ipc_error_detail() has a line about it.  (The thread of a pool does not
+ * count: it holds no locks of that kind, and what it starts says nothing.)
  *
  * The other two know nothing of this process's memory but the family's.  What
  * they need is said at two places:
@@ -353,8 +354,9 @@ typedef struct ipc_forkserver_options {
     const int *fds;
 
     /* Called once in it, with preload_arg: loads what all its children will
-     * need.  Registered by IPC_ENTRY().  It must leave no thread behind; what
-     * it opens its children have too.  A result other than 0 ends it.  May be
+     * need.  Registered by IPC_ENTRY().  It must leave no thread behind, or
+     * the start fails with -EBUSY (those that end have 100 ms for it); what it
+     * opens its children have too.  A result other than 0 ends it.  May be
      * NULL. */
     int (*preload)(void *arg);
     void *preload_arg; /* NULL, or in family memory */
@@ -378,7 +380,8 @@ typedef struct ipc_forkserver_options {
  * its children do not.
  *
  * Errors: -EALREADY there is one; what preload gave, or -EINVAL if that was
- * positive; as ipc_process_start() with spawn. */
+ * positive; -EBUSY it has left a thread behind; as ipc_process_start() with
+ * spawn. */
 IPC_API int ipc_forkserver_start(const ipc_forkserver_options *options);
 
 /* End it.  With children that run, or were not closed, it stays until that is
