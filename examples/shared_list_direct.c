@@ -86,7 +86,7 @@ static void kill_in_the_middle(ipc_list *data)
 static void print_last(ipc_list *data)
 {
     ipc_any item;
-    ipc_list_cursor at = {.index = WORKERS * ROUNDS};
+    ipc_list_cursor at = {.index = (uint64_t)WORKERS * ROUNDS};
     char text[80];
     int rc;
 

@@ -205,7 +205,7 @@ static int get_text(struct ipc__visit *v, ipc_any *value)
     memcpy(copy, value->bytes, value->size);
     copy[value->size] = '\0';
     value->str = copy;
-    return v->rc;
+    return 0;
 }
 
 static int get_handle(struct ipc__visit *v, const struct ipc__item *item,
@@ -215,7 +215,7 @@ static int get_handle(struct ipc__visit *v, const struct ipc__item *item,
     struct ipc__handle *handle =
         object != NULL ? ipc__handle_make(v, object) : NULL;
     value->list = (ipc_list *)(void *)handle;
-    return v->rc;
+    return handle != NULL ? 0 : v->rc;
 }
 
 int ipc__item_get_slow(struct ipc__visit *v, const struct ipc__item *item,

@@ -69,6 +69,7 @@ static void use_processes(void)
 }
 
 #include "fault/everything_sync.h"
+
 #include "fault/everything_arena.h"
 #include "fault/everything_thread.h"
 #include "fault/everything_value.h"
