@@ -81,15 +81,30 @@ void ipc__journal_shrink(struct ipc__visit *v)
 
 /* ---- saving ---- */
 
+/* May a record say this?  Else it would let us write anywhere. */
+static bool is_journalled(const struct ipc__visit *v, uint64_t offset,
+                          uint64_t bytes)
+{
+    const ipc_arena *arena = v->arena;
+    const uint64_t end = offset + bytes;
+    if (offset >= arena->heap - IPC__ARENA_HEADER)
+        return end <= arena->heap_present && end <= v->limit;
+    return (offset >= offsetof(struct ipc_arena, top) &&
+            end <= offsetof(struct ipc_arena, saved)) ||
+           (offset >= offsetof(struct ipc_arena, bitmap) &&
+            end <= sizeof(struct ipc_arena));
+}
+
 static void save(struct ipc__visit *v, const void *at, uint64_t words)
 {
     const uint64_t saved = load_relaxed(&v->arena->saved);
-    if (saved > v->room || v->room - saved < words + 1) {
+    if (saved > v->room || v->room - saved < words + 1 ||
+        !is_journalled(v, ipc__offset(v, at), words * WORD)) {
         (void)ipc__visit_spoilt(v, "its journal");
         return;
     }
     uint64_t *journal = v->journal + saved;
-    memcpy(journal, at, words * WORD);
+    memmove(journal, at, words * WORD); /* in spoilt memory they may overlap */
     journal[words] = ipc__offset(v, at) / WORD | words << OFFSET_BITS;
     compiler_barrier();
     store_relaxed(&v->arena->saved, saved + words + 1);
@@ -115,20 +130,6 @@ void ipc__save_slow(struct ipc__visit *v, const void *at, uint64_t words)
 
 /* ---- undoing ---- */
 
-/* May a record say this?  Else it would let us write anywhere. */
-static bool is_journalled(const struct ipc__visit *v, uint64_t offset,
-                          uint64_t bytes)
-{
-    const ipc_arena *arena = v->arena;
-    const uint64_t end = offset + bytes;
-    if (offset >= arena->heap - IPC__ARENA_HEADER)
-        return end <= arena->heap_present && end <= v->limit;
-    return (offset >= offsetof(struct ipc_arena, top) &&
-            end <= offsetof(struct ipc_arena, saved)) ||
-           (offset >= offsetof(struct ipc_arena, bitmap) &&
-            end <= sizeof(struct ipc_arena));
-}
-
 int ipc__journal_undo(struct ipc__visit *v, uint64_t to)
 {
     ipc_arena *arena = v->arena;
@@ -143,8 +144,8 @@ int ipc__journal_undo(struct ipc__visit *v, uint64_t to)
         if (words == 0 || words > saved - 1 - to ||
             !is_journalled(v, offset, words * WORD))
             return -EUCLEAN;
-        memcpy((char *)arena + offset, v->journal + saved - 1 - words,
-               words * WORD);
+        memmove((char *)arena + offset, v->journal + saved - 1 - words,
+                words * WORD);
         compiler_barrier();
         store_relaxed(&arena->saved, saved - 1 - words);
         compiler_barrier();
