@@ -119,7 +119,7 @@ static uint64_t *grow_directory(struct ipc__view *t, uint64_t chunks)
     if (chunks == 1)
         directory[0] = old;
     else
-        memcpy(directory, t->rows, chunks * sizeof *directory);
+        memmove(directory, t->rows, chunks * sizeof *directory);
     ipc__put64(v, &t->table->rows, offset);
     if (chunks > 1)
         ipc__park(v, old, IPC__PARKED_BLOCK);
@@ -205,7 +205,7 @@ static int move_rows(const struct ipc__view *t, const struct ipc__view *to)
             rows < t->count ? ipc__view_row(to, rows) : NULL;
         if (place == NULL)
             break;
-        memcpy(place, row, t->row_bytes);
+        memmove(place, row, t->row_bytes);
         const uint64_t hash = place->mark >> 32;
         if (to->slots != 0 &&
             !tell(to->index, to->slots, hash << 32 | (rows + 1)))
