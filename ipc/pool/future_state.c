@@ -269,22 +269,26 @@ static size_t used_near(const struct ipc_future *future)
 {
     const uint32_t elsewhere = IPC__ARG_FAR | IPC__ARG_SPILLED;
     const size_t bytes = future->arg_bytes;
-    return (future->shape & elsewhere) != 0 ? 0
-                                            : ipc__near_begin(bytes) + bytes;
+    return (load_relaxed(&future->shape) & elsewhere) != 0
+               ? 0
+               : ipc__near_begin(bytes) + bytes;
 }
 
 static size_t used_far(const struct ipc_future *future)
 {
-    return (future->shape & IPC__ARG_FAR) != 0 ? future->arg_bytes : 0;
+    return (load_relaxed(&future->shape) & IPC__ARG_FAR) != 0
+               ? future->arg_bytes
+               : 0;
 }
 
 void *ipc__future_arg(struct ipc_future *future)
 {
     if (future->arg_bytes == 0)
         return NULL;
-    if ((future->shape & IPC__ARG_SPILLED) != 0)
+    const uint32_t shape = load_relaxed(&future->shape);
+    if ((shape & IPC__ARG_SPILLED) != 0)
         return (void *)(uintptr_t)future->arg;
-    return (future->shape & IPC__ARG_FAR) != 0
+    return (shape & IPC__ARG_FAR) != 0
                ? future->far_
                : future->near_ + ipc__near_begin(future->arg_bytes);
 }
@@ -292,7 +296,7 @@ void *ipc__future_arg(struct ipc_future *future)
 void *ipc__future_data(struct ipc_future *future)
 {
     const size_t bytes = future->result_bytes;
-    const uint32_t shape = future->shape;
+    const uint32_t shape = load_relaxed(&future->shape);
     if (bytes == 0)
         return NULL;
     if ((shape & IPC__RESULT_SPILLED) != 0)
@@ -303,6 +307,15 @@ void *ipc__future_data(struct ipc_future *future)
                : future->near_ + place_near(used_near(future), bytes);
 }
 
+/* Where the result is, by who runs it.  Who has submitted it may be looking where
+ * the argument is. */
+static void set_shape(struct ipc_future *future, uint32_t result)
+{
+    const uint32_t rest = load_relaxed(&future->shape) &
+                          ~(uint32_t)(IPC__RESULT_FAR | IPC__RESULT_SPILLED);
+    store_relaxed(&future->shape, (uint8_t)(rest | result));
+}
+
 /* In far, or in memory of its own. */
 static SLOW_PATH int make_more_room(struct ipc_future *future, size_t bytes)
 {
@@ -310,10 +323,10 @@ static SLOW_PATH int make_more_room(struct ipc_future *future, size_t bytes)
     if (future->pool == NULL) {
         if (bytes > future->room)
             return -EMSGSIZE;
-        future->shape |= IPC__RESULT_SPILLED;
+        set_shape(future, IPC__RESULT_SPILLED);
         memset(future + 1, 0, bytes);
     } else if (at + bytes <= IPC__FAR) {
-        future->shape |= IPC__RESULT_FAR;
+        set_shape(future, IPC__RESULT_FAR);
         memset(future->far_ + at, 0, bytes);
     } else {
         const int rc =
@@ -321,7 +334,7 @@ static SLOW_PATH int make_more_room(struct ipc_future *future, size_t bytes)
         if (rc != 0)
             return rc;
         memset((void *)(uintptr_t)future->result, 0, bytes);
-        future->shape |= IPC__RESULT_SPILLED;
+        set_shape(future, IPC__RESULT_SPILLED);
     }
     future->result_bytes = (uint32_t)bytes;
     return 0;
@@ -332,12 +345,13 @@ static SLOW_PATH void drop_room(struct ipc_future *future)
 {
     if (future->pool != NULL && future->result_room == 0)
         (void)ipc__shared_free_in(&future->result);
-    future->shape &= (uint8_t) ~(IPC__RESULT_FAR | IPC__RESULT_SPILLED);
+    set_shape(future, 0);
 }
 
 int ipc__future_make_room(struct ipc_future *future, size_t bytes)
 {
-    if ((future->shape & (IPC__RESULT_FAR | IPC__RESULT_SPILLED)) != 0 ||
+    if ((load_relaxed(&future->shape) &
+         (IPC__RESULT_FAR | IPC__RESULT_SPILLED)) != 0 ||
         future->attempts != 0)
         drop_room(future);
     future->result_bytes = 0;
