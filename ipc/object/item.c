@@ -29,7 +29,7 @@ static int make_long(struct ipc__visit *v, uint32_t type, const void *bytes,
     void *at = offset != 0 ? ipc__at(v, offset, size) : NULL;
     if (at == NULL)
         return v->rc;
-    memcpy(at, bytes, size);
+    memmove(at, bytes, size);
     out->tag_word = type | IPC__ITEM_LONG;
     out->size = size;
     out->value = offset;
@@ -53,7 +53,7 @@ static int make_text(struct ipc__visit *v, const ipc_any *value,
     out->tag = (uint8_t)value->type;
     out->length = (uint8_t)size;
     if (size > 0)
-        memcpy(out->text, value->bytes, size);
+        memmove(out->text, value->bytes, size);
     return v->rc;
 }
 
@@ -202,7 +202,7 @@ static int get_text(struct ipc__visit *v, ipc_any *value)
     if (copy == NULL)
         return ipc__visit_fail(v, -ENOMEM, "no memory for %zu bytes",
                                (size_t)value->size + 1);
-    memcpy(copy, value->bytes, value->size);
+    memmove(copy, value->bytes, value->size);
     copy[value->size] = '\0';
     value->str = copy;
     return 0;
