@@ -271,6 +271,18 @@ void ipc__supervisor_bury_client(struct ipc__round *r, uint32_t client)
     ipc__table_bury_client(r->pool, client);
 }
 
+/* Of a worker that is not buried yet: then is told whether it has left in good
+ * order, and what it has submitted becomes the maker's. */
+static bool is_worker(const struct ipc_pool *pool, uint64_t id)
+{
+    const uint32_t used = load_relaxed(&pool->workers_used);
+    for (uint32_t i = 0; i < used; i++)
+        if (load_relaxed(&pool->workers[i].phase) != IPC__WORKER_NONE &&
+            (uint32_t)load_relaxed(&pool->workers[i].pid) == (uint32_t)id)
+            return true;
+    return false;
+}
+
 static void look_at_clients(struct ipc__round *r)
 {
     const bool is_full = load_acquire(&r->pool->clients_full) != 0;
@@ -280,7 +292,7 @@ static void look_at_clients(struct ipc__round *r)
     r->maker->clients_at = r->now + CLIENTS_NS;
     for (uint32_t i = 1; i < IPC__CLIENTS; i++) {
         const uint64_t id = load_relaxed(&r->pool->clients[i].id);
-        if (id != 0 && client_is_dead(id))
+        if (id != 0 && !is_worker(r->pool, id) && client_is_dead(id))
             ipc__supervisor_bury_client(r, i);
     }
 }
