@@ -155,7 +155,8 @@ bool ipc_future_cancelled(const ipc_future *future)
     const enum ipc__future_state state =
         ipc__future_state(load_acquire(&future->state));
     return state == IPC__CANCELLED ||
-           (state == IPC__FAILED && future->kind == IPC_EXCEPTION_CANCELLED);
+           (state == IPC__FAILED &&
+            ipc__future_kind(future) == IPC_EXCEPTION_CANCELLED);
 }
 
 /* ---- what went wrong ---- */
@@ -220,7 +221,7 @@ static SLOW_PATH int fail_as_it_did(ipc_future *future)
     char text[sizeof((ipc_exception *)0)->message];
     if (ipc__future_state(load_acquire(&future->state)) == IPC__CANCELLED)
         return ipc__fail(-ECANCELED, "the future was cancelled");
-    const uint32_t kind = future->kind;
+    const uint32_t kind = ipc__future_kind(future);
     describe(future, kind, text, sizeof text);
     return ipc__fail(status_of(future), "task failed: %s", text);
 }
@@ -228,18 +229,15 @@ static SLOW_PATH int fail_as_it_did(ipc_future *future)
 /* Begun and not finished by those who died, and once more. */
 static uint32_t attempts_of(const ipc_future *future)
 {
-    const bool finished_itself =
-        future->kind == IPC_EXCEPTION_FAILED ||
-        (future->pool != NULL && future->pool->kind == IPC_POOL_THREADS &&
-         (future->kind == IPC_EXCEPTION_CANCELLED ||
-          future->kind == IPC_EXCEPTION_DEADLINE));
+    const bool finished_itself = future->kind == IPC_EXCEPTION_FAILED ||
+                                 (future->kind & IPC__BY_ITSELF) != 0;
     const uint32_t attempts = future->attempts;
     return future->pool != NULL && finished_itself ? attempts + 1 : attempts;
 }
 
 static void fill_failure(ipc_future *future, ipc_exception *out)
 {
-    out->kind = future->kind;
+    out->kind = ipc__future_kind(future);
     out->status = status_of(future);
     out->pid = future->pid;
     out->attempts = attempts_of(future);

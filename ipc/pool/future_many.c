@@ -29,7 +29,7 @@ static int check_all(ipc_future *const *futures, size_t n)
 static bool has_failed(const ipc_future *future)
 {
     return ipc__future_state(load_acquire(&future->state)) == IPC__FAILED &&
-           future->kind != IPC_EXCEPTION_CANCELLED;
+           ipc__future_kind(future) != IPC_EXCEPTION_CANCELLED;
 }
 
 struct count {

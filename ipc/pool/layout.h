@@ -101,7 +101,7 @@ struct ipc_future {
     int64_t task_ns;
     uint32_t next; /* FREE: index + 1 of the next free one */
     uint8_t retries;
-    uint8_t kind; /* IPC_EXCEPTION_... */
+    uint8_t kind; /* IPC_EXCEPTION_..., IPC__BY_ITSELF */
     uint8_t core, maybe_oom;
     int32_t status;
     int32_t pid;
@@ -119,8 +119,17 @@ struct ipc_future {
     uint32_t reserved[8];
 };
 
+/* kind: the task returned, and was not cut short by the death of its worker,
+ * which may come after it has said so. */
+#define IPC__BY_ITSELF 128u
+
 #define IPC__FUTURE_MAGIC 0x6572757475662e69ull
 #define IPC__ENTRY        ((uint64_t)1 << 63)
+
+static inline uint32_t ipc__future_kind(const struct ipc_future *future)
+{
+    return future->kind & ~IPC__BY_ITSELF;
+}
 
 _Static_assert(offsetof(struct ipc_future, near_) == 24, "record layout");
 _Static_assert(offsetof(struct ipc_future, pool) == IPC__LINE, "one line");

@@ -166,7 +166,7 @@ static bool was_terminated(const struct ipc_future *future)
     return (load_relaxed(&future->state) & IPC__TERMINATE) != 0;
 }
 
-/* A task in a thread has been asked to end, and did; or it has failed. */
+/* A task has been asked to end, and did; or it has failed. */
 static void blame(const struct ipc_task *task, const struct ipc__worker *w,
                   int status)
 {
@@ -177,14 +177,12 @@ static void blame(const struct ipc_task *task, const struct ipc__worker *w,
     char text[64];
     future->pid = w->pid;
     if (status == -ECANCELED && was_terminated(future)) {
-        if (task->pool->kind == IPC_POOL_PROCESSES)
-            future->attempts++; /* as the supervisor would have counted */
         if (is_due)
-            ipc__future_blame(future, IPC_EXCEPTION_DEADLINE, -ETIME,
-                              "its time was up");
+            ipc__future_blame(future, IPC_EXCEPTION_DEADLINE | IPC__BY_ITSELF,
+                              -ETIME, "its time was up");
         else
-            ipc__future_blame(future, IPC_EXCEPTION_CANCELLED, -ECANCELED,
-                              "terminated while it ran");
+            ipc__future_blame(future, IPC_EXCEPTION_CANCELLED | IPC__BY_ITSELF,
+                              -ECANCELED, "terminated while it ran");
     } else if (status > 0) {
         snprintf(text, sizeof text, "returned %d, which is no status", status);
         ipc__future_blame(future, IPC_EXCEPTION_FAILED, -EINVAL, text);

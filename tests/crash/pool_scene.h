@@ -68,6 +68,7 @@ struct scene {
     bool abandoned;       /* nobody asks */
     bool bury_first;      /* the dead are buried before anything goes on */
     bool reserves;        /* tasks give results of another size */
+    bool asked;           /* to end, while the victim runs them */
     int wedge_ms;         /* 0: WEDGE_MS */
 
     ipc_pool *pool;
@@ -144,6 +145,10 @@ static int note_run(const void *arg, void *result, ipc_task *task)
         room = SPILLED;
         if (ipc_task_reserve(task, room, &result) != 0)
             return -ENOMEM;
+    }
+    if (scene->asked && !victim_is_dead && number < scene->before) {
+        (void)ipc__future_set_flag(futures[number], IPC__TERMINATE);
+        return -ECANCELED;
     }
     fill_bytes(result, room, number);
     return 0;

@@ -60,6 +60,15 @@ static inline unsigned victims_tasks(bool *is_victims)
     return n;
 }
 
+/* Begun once, whoever has said so. */
+static inline bool has_ended_once(unsigned i, int rc, bool was_victims)
+{
+    ipc_exception e = IPC_EXCEPTION_INIT;
+    return ipc_future_exception(futures[i], &e, IPC_TIME_FOREVER) == 0 &&
+           e.attempts == 1 && scene->runs[i] <= 1 &&
+           (rc == 0 || rc == -ECANCELED || (was_victims && rc == -EOWNERDEAD));
+}
+
 static inline bool is_as_it_should_be(unsigned i, bool was_victims)
 {
     unsigned char bytes[SPILLED];
@@ -69,6 +78,8 @@ static inline bool is_as_it_should_be(unsigned i, bool was_victims)
     const bool has_result =
         rc == 0 && n == (scene->reserves ? SPILLED : scene->result_bytes) &&
         are_bytes(bytes, n, i);
+    if (scene->asked)
+        return has_ended_once(i, rc, was_victims);
     if (!was_victims)
         return has_result && scene->runs[i] == 1;
     if (scene->retries != 0)

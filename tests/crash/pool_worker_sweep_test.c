@@ -107,6 +107,13 @@ static void one_that_nobody_asks_for(void)
                  of_cycle, 13);
 }
 
+/* It says itself that it was ended, and dies of that. */
+static void one_that_is_asked_to_end(void)
+{
+    expect_clean("alone", (struct scene){.before = 1, .asked = true}, of_cycle,
+                 3);
+}
+
 /* ---- somebody sleeps on its future ---- */
 
 static void wait_for_it(void *ctx)
@@ -250,6 +257,7 @@ static const struct test_case cases[] = {
     TEST_CASE_LIMIT(spilled_ones, 60),
     TEST_CASE_LIMIT(tasks_that_are_run_again, 60),
     TEST_CASE_LIMIT(one_that_nobody_asks_for, 60),
+    TEST_CASE_LIMIT(one_that_is_asked_to_end, 60),
     TEST_CASE_LIMIT(one_that_is_waited_for, 60),
     TEST_CASE_LIMIT(a_task_that_is_nowhere_is_found, 60),
     TEST_CASE_LIMIT(a_task_that_is_run_twice_is_found, 60),
