@@ -392,7 +392,11 @@ int ipc_future_terminate(ipc_future *future, int64_t grace_ns)
         return rc;
     if (future->pool == NULL)
         return ipc__fail(-ENOTSUP, "a promise that runs cannot be terminated");
-    store_relaxed(&future->grace_ns, grace_ns > 0 ? grace_ns : 0);
+    if (grace_ns < 0)
+        grace_ns = 0;
+    if ((load_relaxed(&future->state) & IPC__TERMINATE) == 0 ||
+        grace_ns < load_relaxed(&future->grace_ns))
+        store_relaxed(&future->grace_ns, grace_ns);
     if (!ipc__future_set_flag(future, IPC__TERMINATE))
         return ipc__fail(-EALREADY, "the future is done");
     ipc__pool_ring(future->pool);

@@ -474,7 +474,7 @@ int ipc__pieces_wait(struct ipc__pieces *pieces, uint32_t from, uint32_t n,
 {
     if (ipc__task != NULL)
         for (uint32_t i = 0; i < pieces->used; i++)
-            if (ipc__worker_help(pieces->all[i].future))
+            if (ipc__worker_stand_in(pieces->all[i].future, deadline, true))
                 return 0;
     if (n == 1)
         return ipc_future_wait_until(pieces->all[from].future, deadline);

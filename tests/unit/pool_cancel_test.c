@@ -147,6 +147,11 @@ static void a_shorter_grace_counts_too(void)
     CHECK(ipc_future_terminate(f, 0), 0);
     expect_status(f, -ECANCELED);
     free_future(f);
+    f = begin_in(pool, ignore_sigterm, scene);
+    CHECK(ipc_future_terminate(f, 0), 0);
+    (void)ipc_future_terminate(f, LIMIT_MS * NS_PER_MS); /* it may be done */
+    expect_status(f, -ECANCELED);
+    free_future(f);
     f = begin_to_end(pool, scene);
     CHECK(ipc_pool_terminate(pool), 0);
     expect_status(f, -ECANCELED);

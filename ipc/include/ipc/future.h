@@ -145,11 +145,11 @@ IPC_API IPC_MUST_USE int ipc_future_exception(ipc_future *future,
 IPC_API int ipc_future_cancel(ipc_future *future) IPC_NONNULL(1);
 
 /* The same, also when it runs.  A worker process gets SIGTERM, and SIGKILL when
- * grace_ns have passed (0 or less: at once), and is replaced; its other tasks
- * are not touched.  A worker thread is asked: ipc_task_is_cancelled() is true.
- * Returns at once; wait to see what it has come to: a task may finish at this
- * very moment, and what a thread's task returns when it was asked is its
- * result.
+ * grace_ns have passed (0 or less: at once; of several calls the shortest
+ * counts), and is replaced; its other tasks are not touched.  A worker thread
+ * is asked: ipc_task_is_cancelled() is true.  Returns at once; wait to see what
+ * it has come to: a task may finish at this very moment, and what a thread's
+ * task returns when it was asked is its result.
  *
  * Errors: -EALREADY it is done; -ENOTSUP it is a promise that runs; -EINVAL. */
 IPC_API int ipc_future_terminate(ipc_future *future, int64_t grace_ns)
