@@ -23,7 +23,7 @@
 #include "list.h"
 #include "server/connection.h"
 #include "server/keeper.h"
-#include "server/map.h"
+#include "map.h"
 #include "server/place.h"
 #include "server/server.h"
 #include "server/timer.h"

@@ -11,7 +11,7 @@
 #include <ipc/dict.h>
 
 #include "list.h"
-#include "server/map.h"
+#include "map.h"
 #include "server/server.h"
 
 /* ---- places ---- */

@@ -11,7 +11,7 @@
 #include <ipc/time.h>
 
 #include "list.h"
-#include "server/map.h"
+#include "map.h"
 #include "server/server.h"
 
 enum queue_order {

@@ -8,7 +8,7 @@
 
 #include <sqlite3.h>
 
-#include "server/map.h"
+#include "map.h"
 #include "store/store.h"
 
 /* "ipcM", and the version of what is in the tables. */

@@ -122,7 +122,8 @@ static void send_fds(int to, size_t count)
         char room[CMSG_SPACE(64 * sizeof(int))];
         struct cmsghdr align;
     } control;
-    struct iovec part = {.iov_base = "x", .iov_len = 1};
+    char byte = 'x';
+    struct iovec part = {.iov_base = &byte, .iov_len = 1};
     struct msghdr message = {.msg_iov = &part,
                              .msg_iovlen = 1,
                              .msg_control = control.room,

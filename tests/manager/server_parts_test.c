@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/map.h"
+#include "map.h"
 #include "server/timer.h"
 
 #define KEYS 512

@@ -3,7 +3,7 @@
  *
  * Keys come from this process (numbers, serials, keyed hashes), so nobody can
  * choose those that fall together. */
-#include "server/map.h"
+#include "map.h"
 
 #include <errno.h>
 #include <stdlib.h>
