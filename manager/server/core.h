@@ -21,9 +21,9 @@
 #include <stdint.h>
 
 #include "list.h"
+#include "map.h"
 #include "server/connection.h"
 #include "server/keeper.h"
-#include "map.h"
 #include "server/place.h"
 #include "server/server.h"
 #include "server/timer.h"
