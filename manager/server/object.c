@@ -172,6 +172,9 @@ int ipcm__object_meet(struct ipcm__server *server, enum ipcm__place place,
                       struct ipcm__object **out)
 {
     const struct ipcm__kind *kind = ipcm__kind_of_container(handle->type);
+    if (kind == NULL)
+        return ipcm__fail(-EUCLEAN, "a value of type %u is no container",
+                          handle->type);
     const struct ipcm__plan plan = {.kind = kind,
                                     .type = kind->name,
                                     .durability = durability,

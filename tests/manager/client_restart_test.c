@@ -84,6 +84,7 @@ static void proxy_main(void *arg)
     const int door = proxy_listen(proxy->address + strlen("unix:"));
     meet_signal(&proxy->ready);
     for (;;) {
+        /* cppcheck-suppress nullPointer ; the name is not wanted */
         const int fd = accept4(door, NULL, NULL, SOCK_CLOEXEC);
         assert_true(fd >= 0);
         proxy_serve(proxy, fd);

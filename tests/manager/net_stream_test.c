@@ -329,11 +329,9 @@ static void a_child_ends_its_copy_without_a_word(void)
 
 static void what_is_no_tls_is_refused(void)
 {
-    static const char *const table[] = {"GET / HTTP/1.1\r\n\r\n",
-                                        "libipc1\n....................",
-                                        "\x16\x03\x03\xff\xff...........",
-                                        "\x16\x03\x01\x00\x05\x01\x00\x00\x01"
-                                        "\x00"};
+    static const char *const table[] = {
+        "GET / HTTP/1.1\r\n\r\n", "libipc1\n....................",
+        "\x16\x03\x03\xff\xff...........", "\x16\x03\x01\0\5\x01\0\0\x01"};
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         struct pair pair = {.client_tls = NULL};
         char text[4];

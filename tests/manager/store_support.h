@@ -140,7 +140,8 @@ struct told {
     size_t length;
 };
 
-static inline void tell(struct told *told, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static inline void
+tell(struct told *told, const char *format, ...)
 {
     va_list args;
     va_start(args, format);

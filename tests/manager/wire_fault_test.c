@@ -31,7 +31,7 @@ static void encoding_without_memory_changes_nothing(void)
     int rc = -ENOMEM;
     long nth = 0;
     while (rc != 0) {
-        struct ipcm__buffer buffer = {NULL};
+        struct ipcm__buffer buffer = {0};
         fault_malloc_nth(++nth, true);
         rc = ipcm__encode_request(&buffer, &wire_limits, request);
         fault_malloc_end();
@@ -46,7 +46,7 @@ static void encoding_without_memory_changes_nothing(void)
 
 static void decoding_without_memory_can_be_tried_again(void)
 {
-    struct ipcm__buffer buffer = {NULL};
+    struct ipcm__buffer buffer = {0};
     int rc = -ENOMEM;
     long nth = 0;
     assert_int_equal(

@@ -55,7 +55,7 @@ static void values_have_the_shortest_form(void)
         {container(IPC_TYPE_NAMESPACE, UINT64_MAX), "c709010affffffffffffffff"},
     };
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
-        struct ipcm__buffer buffer = {NULL};
+        struct ipcm__buffer buffer = {0};
         char hex[64] = "91";
         strcat(hex, table[i].hex);
         assert_int_equal(
@@ -96,7 +96,7 @@ static void values_come_back(void)
     };
     const size_t count = sizeof values / sizeof values[0];
     struct ipcm__decoder *decoder = wire_decoder(&wire_limits);
-    struct ipcm__buffer buffer = {NULL};
+    struct ipcm__buffer buffer = {0};
     const ipc_any *out;
     size_t out_count;
 
@@ -156,7 +156,7 @@ static void the_protocol_says_what_is_sent(void)
     const struct ipcm__request request = {
         .id = 1, .op = 1, .object = 5, .args = &arg, .count = 1};
     const struct ipcm__reply reply = {.id = 1};
-    struct ipcm__buffer buffer = {NULL};
+    struct ipcm__buffer buffer = {0};
 
     assert_int_equal(ipcm__encode_request(&buffer, &wire_limits, &request), 0);
     assert_bytes(&buffer, "05000000 940101056f");
@@ -194,7 +194,7 @@ static void requests_come_back(void)
         {.id = 4, .op = IPCM__OP_BATCH},
     };
     struct ipcm__decoder *decoder = wire_decoder(&wire_limits);
-    struct ipcm__buffer buffer = {NULL};
+    struct ipcm__buffer buffer = {0};
     struct ipcm__request got;
     size_t at = 0;
     size_t bytes;
@@ -242,7 +242,7 @@ static void replies_come_back(void)
     };
     const size_t count = sizeof sent / sizeof sent[0];
     struct ipcm__decoder *decoder = wire_decoder(&wire_limits);
-    struct ipcm__buffer buffer = {NULL};
+    struct ipcm__buffer buffer = {0};
     struct ipcm__reply got;
     size_t at = 0;
     size_t bytes;
@@ -293,7 +293,7 @@ static void what_does_not_fit_is_not_sent(void)
     const ipc_any none = ipc_any_with_type(11);
     const ipc_any many[4] = {ipc_i64(1), ipc_i64(2), ipc_i64(3), ipc_i64(4)};
     struct ipcm__request request = {.id = 1, .op = 1, .object = 2};
-    struct ipcm__buffer buffer = {NULL};
+    struct ipcm__buffer buffer = {0};
 
     request.args = many;
     request.count = 2;
@@ -339,7 +339,7 @@ static void lengths_of_frames_have_bounds(void)
 
 static void buffers_move_and_shrink(void)
 {
-    struct ipcm__buffer buffer = {NULL};
+    struct ipcm__buffer buffer = {0};
     uint8_t next_in = 0;
     uint8_t next_out = 0;
     for (int round = 0; round < 300; round++) {
@@ -368,7 +368,7 @@ static void decoders_give_memory_back(void)
 {
     static ipc_any many[20000];
     struct ipcm__decoder *decoder = wire_decoder(&wire_limits);
-    struct ipcm__buffer buffer = {NULL};
+    struct ipcm__buffer buffer = {0};
     const ipc_any *out;
     size_t count;
     assert_int_equal(ipcm__encode_values(&buffer, &wire_limits, many, 20000),
