@@ -462,8 +462,8 @@ get_usual(struct ipc_queue *queue, ipc_queue_item *items, size_t n)
 {
     struct usual u;
     uint32_t done = 0;
-    uint32_t after;
-    uint32_t size;
+    uint32_t after = 0;
+    uint32_t size = 0;
     if (!begin_usual(queue, &u))
         return 0;
     while (done < n && done < u.there) {
@@ -489,8 +489,8 @@ static inline __attribute__((always_inline)) bool
 peek_usual(struct ipc_queue *queue, ipc_message *message)
 {
     struct usual u;
-    uint32_t after;
-    uint32_t size;
+    uint32_t after = 0;
+    uint32_t size = 0;
     if (!begin_usual(queue, &u))
         return false;
     struct ipc__record *record = usual_record(&u, u.unit, &size, &after);
