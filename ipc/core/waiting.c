@@ -101,6 +101,12 @@ static void pause_cpu(void)
 #endif
 }
 
+void ipc__pause(int times)
+{
+    for (int i = 0; i < times; i++)
+        pause_cpu();
+}
+
 static SLOW_PATH void explore(void)
 {
     in_vain = 0;
@@ -113,8 +119,7 @@ bool ipc__spin(const uint32_t *word, uint32_t value)
         explore();
     const uint32_t limit = ipc__spin_limit;
     for (uint32_t looks = 0; looks < limit; looks++) {
-        for (int i = 0; i < LOOKS_PER_READ; i++)
-            pause_cpu();
+        ipc__pause(LOOKS_PER_READ);
         if (glance(word) != value) {
             const uint32_t enough = 2 * looks + SPIN_MIN;
             ipc__spin_limit =

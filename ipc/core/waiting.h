@@ -35,6 +35,9 @@ bool ipc__sleep(struct ipc__pace *pace, const uint32_t *word, uint32_t value,
 bool ipc__sleep_many(struct ipc__pace *pace, const struct ipc__futex *words,
                      uint32_t count, ipc_deadline deadline);
 
+/* So many times what a CPU does while it waits for another one. */
+void ipc__pause(int times);
+
 /* Before a sleep: look at the word for a moment while *word == value, as long
  * as that has been worth it lately for this thread.  True: it has changed. */
 bool ipc__spin(const uint32_t *word, uint32_t value);

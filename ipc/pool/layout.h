@@ -85,11 +85,15 @@ struct ipc_future {
     uint8_t attempts; /* begun so often; by who makes it RUNNING */
     uint16_t client;  /* whose it is: see struct ipc__client */
     uint64_t fn;      /* address, or IPC__ENTRY | number: see process/entry.h */
-    uint32_t arg_bytes;
+    union {
+        uint32_t arg_bytes;
+        uint32_t next; /* FREE: index + 1 of the next free one */
+    };
     uint32_t result_bytes; /* promised; of what it is, when it is done */
     _Alignas(8) unsigned char near_[IPC__NEAR];
 
-    /* Said once: */
+    /* Said once, and hardly ever written: who submits and who runs it have it
+     * both. */
     struct ipc_pool *pool; /* NULL: a promise */
     uint64_t magic;
     /* Cells of the allocator, see ipc__shared_alloc_in(), and how much they
@@ -99,7 +103,6 @@ struct ipc_future {
     uint32_t arg_room;
     uint32_t result_room;
     int64_t task_ns;
-    uint32_t next; /* FREE: index + 1 of the next free one */
     uint8_t retries;
     uint8_t kind; /* IPC_EXCEPTION_..., IPC__BY_ITSELF */
     uint8_t core, maybe_oom;

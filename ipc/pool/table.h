@@ -38,8 +38,9 @@ int ipc__table_submit_running(struct ipc_pool *pool,
 void ipc__table_put_again(struct ipc_pool *pool, struct ipc_future *future);
 
 /* Take pending tasks out of the line, into the claims of this worker.  Returns
- * how many; -EAGAIN there is none; -EPIPE and the pool is closed. */
-int ipc__table_take(struct ipc_pool *pool, uint32_t worker);
+ * how many, and of how many more it knows; -EAGAIN there is none; -EPIPE and
+ * the pool is closed. */
+int ipc__table_take(struct ipc_pool *pool, uint32_t worker, uint32_t *left);
 
 /* Make a pending record RUNNING, by this worker.  False: somebody else has. */
 bool ipc__table_claim(struct ipc_future *future, uint32_t worker);

@@ -200,7 +200,7 @@ static bool note_find(struct ipc_pool *pool, struct ipc__worker *w,
     return left != 0;
 }
 
-int ipc__table_take(struct ipc_pool *pool, uint32_t worker)
+int ipc__table_take(struct ipc_pool *pool, uint32_t worker, uint32_t *left)
 {
     struct ipc__worker *w = &pool->workers[worker];
     uint32_t tail = 0;
@@ -213,8 +213,8 @@ int ipc__table_take(struct ipc_pool *pool, uint32_t worker)
         n = fair_share(pool, pending, IPC__CLAIMS);
         move_claims(pool, w, n);
     }
-    const bool wakes =
-        note_find(pool, w, pending != 0 ? pending - n : UINT32_MAX);
+    *left = pending - n;
+    const bool wakes = note_find(pool, w, pending != 0 ? *left : UINT32_MAX);
     unlock_get(pool);
     if (unlikely(wakes))
         ipc__futex_wake(&pool->tail, 1);

@@ -33,6 +33,9 @@
 #include "pool/table.h"
 #include "process/entry.h"
 
+#define SHORT_LINES   2
+#define GATHER_PAUSES 50
+
 __thread struct ipc_task *ipc__task;
 
 /* ---- functions ---- */
@@ -335,6 +338,7 @@ struct stroll {
     uint32_t worker;
     uint32_t next; /* of its claims */
     uint32_t tasks;
+    uint32_t short_lines; /* that it found in a row */
 };
 
 static struct ipc_future *next_own(struct stroll *s)
@@ -371,11 +375,30 @@ static struct ipc_future *steal(const struct stroll *s)
     return NULL;
 }
 
+/* A worker that is faster than those who submit would meet them at each task,
+ * and both wait for the same lines of memory.  It lets some gather, for about a
+ * microsecond, while the line is short but never empty. */
+static void let_some_gather(const struct stroll *s)
+{
+    if (unlikely(s->short_lines >= SHORT_LINES) && ipc__spin_limit != 0)
+        ipc__pause(GATHER_PAUSES);
+}
+
+static int take(struct stroll *s)
+{
+    uint32_t left = 0;
+    let_some_gather(s);
+    const int rc = ipc__table_take(s->pool, s->worker, &left);
+    const bool is_short = rc > 0 && left < IPC__CLAIMS;
+    s->short_lines = is_short ? s->short_lines + 1 : 0;
+    return rc;
+}
+
 /* 0 and a task, -EAGAIN; -EPIPE there will be none. */
 static int find_task(struct stroll *s, struct ipc_future **out)
 {
     while ((*out = next_own(s)) == NULL) {
-        const int rc = ipc__table_take(s->pool, s->worker);
+        const int rc = take(s);
         if (rc < 0) {
             *out = steal(s);
             return *out != NULL ? 0 : rc;

@@ -12,7 +12,8 @@ static void take_and_run(void *ctx)
     ipc_pool *pool = scene->pool;
     const uint32_t *claims = pool->workers[0].claims;
     (void)ctx;
-    const int n = ipc__table_take(pool, 0);
+    uint32_t left;
+    const int n = ipc__table_take(pool, 0, &left);
     for (int i = 0; i < n; i++) {
         struct ipc_future *future = ipc__table_record(pool, claims[i] - 1);
         if (ipc__table_claim(future, 0))
@@ -177,8 +178,9 @@ static void head_before_the_claims(void *ctx)
 static void run_before_the_claim(void *ctx)
 {
     ipc_pool *pool = scene->pool;
+    uint32_t left;
     (void)ctx;
-    if (ipc__table_take(pool, 0) != 1)
+    if (ipc__table_take(pool, 0, &left) != 1)
         abort();
     struct ipc_future *future =
         ipc__table_record(pool, pool->workers[0].claims[0] - 1);
@@ -194,8 +196,9 @@ static void run_before_the_claim(void *ctx)
 static void complete_without_waking(void *ctx)
 {
     ipc_pool *pool = scene->pool;
+    uint32_t left;
     (void)ctx;
-    if (ipc__table_take(pool, 0) != 1)
+    if (ipc__table_take(pool, 0, &left) != 1)
         abort();
     struct ipc_future *future =
         ipc__table_record(pool, pool->workers[0].claims[0] - 1);
