@@ -49,6 +49,9 @@ void ipc__hold_end(uint64_t *hold);
  * -ENOTRECOVERABLE. */
 int ipc__hold_check(struct ipc_pool *pool, const uint64_t *hold);
 
+/* Has its thread died?  thorough: where that takes a system call. */
+bool ipc__hold_is_dead(struct ipc_pool *pool, uint64_t hold, bool thorough);
+
 /* The calling thread will wait for the end of the pool: nobody is to wait for
  * holds of its own.  And: the process ends, no imap is waited for. */
 void ipc__holds_release_own(struct ipc_pool *pool);

@@ -116,11 +116,6 @@ static struct ipc__part_failure *note_failure(struct ipc__part *part,
     return &part->failure;
 }
 
-static bool was_terminated(const struct ipc_task *task)
-{
-    return (load_relaxed(&task->future->state) & IPC__TERMINATE) != 0;
-}
-
 static bool is_due(const struct ipc_task *task)
 {
     const int64_t due = load_relaxed(&task->pool->workers[task->worker].due);
@@ -130,7 +125,8 @@ static bool is_due(const struct ipc_task *task)
 static SLOW_PATH void item_failed(struct ipc_task *task, struct ipc__part *part,
                                   uint32_t item, int status)
 {
-    const bool asked = status == -ECANCELED && was_terminated(task);
+    const bool asked =
+        status == -ECANCELED && ipc__future_is_unwanted(task->future);
     const bool late = asked && is_due(task);
     const int returned = status;
     if (late)
@@ -210,7 +206,7 @@ static uint32_t run_items(struct run *run)
     /* The signal that ends an item whose time is up may come a little later:
      * it should find nobody in another item. */
     while (item < part->count && load_relaxed(&part->stop) == 0 &&
-           !was_terminated(run->task)) {
+           !ipc__future_is_unwanted(run->task->future)) {
         store_relaxed(&part->at, item + 1);
         compiler_barrier();
         const int status = run_item(run, item);

@@ -23,6 +23,7 @@
 #include <ipc/future.h>
 #include <ipc/pool.h>
 
+#include "base/atomic.h"
 #include "core/guard.h"
 
 #define IPC__LINE 64
@@ -128,6 +129,11 @@ struct ipc_future {
 
 #define IPC__FUTURE_MAGIC 0x6572757475662e69ull
 #define IPC__ENTRY        ((uint64_t)1 << 63)
+
+static inline bool ipc__future_is_unwanted(const struct ipc_future *future)
+{
+    return (load_relaxed(&future->state) & IPC__TERMINATE) != 0;
+}
 
 static inline uint32_t ipc__future_kind(const struct ipc_future *future)
 {

@@ -60,8 +60,7 @@ static void end_lost(struct ipc__round *r, uint32_t worker,
 {
     struct ipc_pool *pool = r->pool;
     const struct ipc__hand *hand = &r->maker->hands[worker];
-    const bool is_unwanted =
-        (load_relaxed(&future->state) & IPC__TERMINATE) != 0;
+    const bool is_unwanted = ipc__future_is_unwanted(future);
     ipc__crew_describe(r->maker, worker, future);
     if (future->attempts < UINT8_MAX)
         future->attempts++;

@@ -13,9 +13,7 @@
 #include "pool/worker.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -164,11 +162,6 @@ static int call(struct ipc_task *task)
     return fn(ipc__future_arg(future), ipc__future_data(future), task);
 }
 
-static bool was_terminated(const struct ipc_future *future)
-{
-    return (load_relaxed(&future->state) & IPC__TERMINATE) != 0;
-}
-
 /* A task has been asked to end, and did; or it has failed. */
 static void blame(const struct ipc_task *task, const struct ipc__worker *w,
                   int status)
@@ -179,7 +172,7 @@ static void blame(const struct ipc_task *task, const struct ipc__worker *w,
                         due.of == ipc__table_index(task->future) + 1;
     char text[64];
     future->pid = w->pid;
-    if (status == -ECANCELED && was_terminated(future)) {
+    if (status == -ECANCELED && ipc__future_is_unwanted(future)) {
         if (is_due)
             ipc__future_blame(future, IPC_EXCEPTION_DEADLINE | IPC__BY_ITSELF,
                               -ETIME, "its time was up");
@@ -503,78 +496,4 @@ int ipc__worker_run(struct ipc_pool *pool, uint32_t worker)
     ipc__table_leave(pool, worker);
     ipc__pool_ring(pool);
     return 0;
-}
-
-/* ---- what a task asks ---- */
-
-size_t ipc_task_arg_bytes(const ipc_task *task)
-{
-    return task->is_item ? ipc__job_arg_bytes(task) : task->future->arg_bytes;
-}
-
-size_t ipc_task_result_bytes(const ipc_task *task)
-{
-    return task->is_item ? ipc__job_result_bytes(task)
-                         : task->future->result_bytes;
-}
-
-int ipc_task_reserve(ipc_task *task, size_t bytes, void **out)
-{
-    if ((task->future->shape & IPC__JOB) != 0)
-        return ipc__job_reserve(task, bytes, out);
-    const int rc = ipc__future_make_room(task->future, bytes);
-    *out = rc == 0 ? ipc__future_data(task->future) : NULL;
-    return rc;
-}
-
-int ipc_task_return(ipc_task *task, const void *data, size_t bytes)
-{
-    void *room;
-    const int rc = ipc_task_reserve(task, bytes, &room);
-    if (rc == 0 && bytes != 0)
-        memcpy(room, data, bytes);
-    return rc;
-}
-
-int ipc_task_fail(ipc_task *task, int status, const char *format, ...)
-{
-    char text[sizeof((ipc_exception *)0)->message];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    if (status >= 0)
-        status = -EINVAL;
-    if ((task->future->shape & IPC__JOB) == 0)
-        ipc__future_blame(task->future, IPC_EXCEPTION_FAILED, status, text);
-    else
-        ipc__job_say(task, text);
-    task->has_message = true;
-    return status;
-}
-
-bool ipc_task_is_cancelled(const ipc_task *task)
-{
-    return was_terminated(task->future);
-}
-
-uint32_t ipc_task_attempt(const ipc_task *task)
-{
-    return task->is_item ? ipc__job_attempt(task)
-                         : (uint32_t)task->future->attempts + 1;
-}
-
-size_t ipc_task_index(const ipc_task *task)
-{
-    return task->index;
-}
-
-ipc_pool *ipc_task_pool(const ipc_task *task)
-{
-    return task->pool;
-}
-
-uint32_t ipc_task_worker(const ipc_task *task)
-{
-    return task->worker;
 }

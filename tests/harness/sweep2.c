@@ -65,18 +65,26 @@ static void record_second(struct pairs *pairs)
     sweep->oracle(sweep->ctx, &point, pairs->result);
 }
 
+static void put_in_order(long *counts, long n, long count)
+{
+    for (; n > 0 && counts[n - 1] > count; n--)
+        counts[n] = counts[n - 1];
+    counts[n] = count;
+}
+
 /* How many points the second one has depends on where the first one died: ask
- * here and there. */
+ * here and there.  The median, as a course may be much longer once in a while:
+ * where the kernel has not told yet that the first one is dead. */
 static long count_seconds(struct pairs *pairs)
 {
-    long sum = 0;
+    long counts[SAMPLES];
     for (long part = 0; part < SAMPLES; part++) {
         pairs->i =
             1 + pairs->first.trace->count * (2 * part + 1) / (2 * SAMPLES + 1);
         record_second(pairs);
-        sum += pairs->second.trace->count;
+        put_in_order(counts, part, pairs->second.trace->count);
     }
-    return sum / SAMPLES;
+    return counts[SAMPLES / 2];
 }
 
 /* The second one's course is to be written down for each i, which takes the
