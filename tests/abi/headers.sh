@@ -1,11 +1,13 @@
-# Usage: headers.sh INCLUDE_FOLDER C_COMPILER CXX_COMPILER
+# Usage: headers.sh INCLUDE_FOLDER C_COMPILER CXX_COMPILER [INCLUDE_FOLDER]
 #
-# Every public header compiles alone and twice, and beside the system headers
+# Every header of the first folder, which may include those of the second,
+# compiles alone and twice, and beside the system headers
 # that own the short IPC_... names, before and after it; as strict C11 and as
 # strict C++17, without a warning.
 include=$1
 cc=$2
 cxx=$3
+more=${4:-$1}
 
 warnings='-Wall -Wextra -Wshadow -Wconversion -Wundef -Wcast-align
     -Wpointer-arith -Wwrite-strings -pedantic-errors -Werror'
@@ -27,7 +29,7 @@ check()
     # $flags and $warnings are lists of words.
     # shellcheck disable=SC2086
     if ! printf '%b' "$2" | "$compiler" -x "$1" $flags $warnings \
-        -I "$include" -fsyntax-only -; then
+        -I "$include" -I "$more" -fsyntax-only -; then
         printf 'as %s:\n%b' "$1" "$2"
         failed=$((failed + 1))
     fi

@@ -1,47 +1,61 @@
-# Usage: symbols.sh INCLUDE_FOLDER C_COMPILER SHARED_LIBRARY STATIC_LIBRARY
+# Usage: symbols.sh EXPECTED INCLUDE_FOLDER C_COMPILER SHARED_LIBRARY
+#     STATIC_LIBRARY [INCLUDE_FOLDER]
 #
-# The functions that the headers declare, those of symbols.expected and those
-# that the shared library exports are the same, with their versions.  The
-# static library adds no name to a program that could be the program's own.
-include=$1
-cc=$2
-shared=$3
-static=$4
+# The functions that the headers of the first folder declare, those of the file
+# EXPECTED and those that the shared library exports are the same, with their
+# versions.  The static library adds no name to a program that could be the
+# program's own.  The second folder is for headers that those of the first
+# include.
+expected=$1
+include=$2
+cc=$3
+shared=$4
+static=$5
+more=${6:-$2}
 
 # One order of names for sort and join, whatever the user's language.
 export LC_ALL=C
 
-here=$(dirname "$0")
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 
 failed=0
 
-# same WHAT FILE: is FILE what symbols.expected says?
+# same WHAT FILE: is FILE what EXPECTED says?
 same()
 {
     if ! diff -u "$work/expected" "$2"; then
-        echo "$1 (+) differ from tests/abi/symbols.expected (-)"
+        echo "$1 (+) differ from tests/abi/${expected##*/} (-)"
         failed=1
     fi
 }
 
+# What the compiler makes of lines of the headers in the folder, not of those
+# that they include: it says before each piece where it is from.
+lines_of_ours()
+{
+    for path in "$include"/ipc/*.h; do
+        echo "#include <ipc/${path##*/}>"
+    done | "$cc" -E -I "$include" -I "$more" - | awk -v "ours=\"$include/" '
+        /^# [0-9]/ { keep = index($0, ours) > 0; next }
+        keep'
+}
+
 # A declaration a line, those with IPC_API; of these what precedes the first
 # bracket, and of that the last word.
-echo '#include <ipc/ipc.h>' |
-    "$cc" -E -P -I "$include" - | tr '\n' ' ' | tr ';' '\n' |
+lines_of_ours | tr '\n' ' ' | tr ';' '\n' |
     sed -n 's/.*visibility("default")))//p' |
     sed 's/__attribute__((warn_unused_result))//; s/ *(.*//; s/.*[ *]//' |
     sort > "$work/declared"
 
-sed 's/@@.*//' "$here/symbols.expected" | sort > "$work/expected"
+sed 's/@@.*//' "$expected" | sort > "$work/expected"
 same 'Functions in the headers' "$work/declared"
 
 case $shared in
 *.a)
     echo "built static: nothing is exported" ;;
 *)
-    sort "$here/symbols.expected" > "$work/expected"
+    sort "$expected" > "$work/expected"
     nm --dynamic --defined-only --with-symbol-versions "$shared" |
         sed -n 's/.* [^A ] //p' | sort > "$work/exported"
     same "Symbols of ${shared##*/}" "$work/exported" ;;

@@ -1,8 +1,9 @@
-# Usage: run.sh BUILD_FOLDER WORK_FOLDER CMAKE C_COMPILER CONFIG
+# Usage: run.sh BUILD_FOLDER WORK_FOLDER CMAKE C_COMPILER CONFIG MANAGER
 #
 # Install the build under a folder with a blank in its name, then move it: an
-# installed tree works wherever it is.  Build and run the program of this
-# folder against it with CMake and with pkg-config, shared and static.
+# installed tree works wherever it is.  Build and run the programs of this
+# folder against it with CMake and with pkg-config, shared and static; that of
+# the manager if it was built (MANAGER is ON).
 set -eu
 
 build=$1
@@ -10,6 +11,7 @@ work=$2/consumer
 cmake=$3
 cc=$4
 config=$5
+manager=$6
 here=$(cd "$(dirname "$0")" && pwd)
 
 prefix="$work/the prefix"
@@ -17,6 +19,28 @@ prefix="$work/the prefix"
 say()
 {
     echo "-- $*"
+}
+
+# configure FOLDER OPTION...: find the installed package, and no other.
+configure()
+{
+    folder=$work/$1
+    shift
+    "$cmake" -S "$here" -B "$folder" -G Ninja \
+        -DCMAKE_C_COMPILER="$cc" -DCMAKE_PREFIX_PATH="$prefix" "$@" \
+        > "$folder.log" 2>&1
+}
+
+# program SOURCE NAME WHAT [OPTION]: build it with the flags that pkg-config
+# prints for WHAT, which are quoted for a shell: hence eval.  Run it.
+program()
+{
+    out=$work/$2
+    # WHAT is words.
+    # shellcheck disable=SC2086
+    flags=$(pkg-config --cflags --libs $3)
+    eval "\"\$cc\" ${4-} \"\$here/$1\" -o \"\$out\" $flags"
+    LD_LIBRARY_PATH=$libdir "$out"
 }
 
 rm -rf "$work"
@@ -27,10 +51,14 @@ unset DESTDIR
     > "$work/install.log"
 mv "$work/elsewhere" "$prefix"
 
+components=
+if [ "$manager" = ON ]; then
+    components=manager
+fi
+
 say "CMake package"
-"$cmake" -S "$here" -B "$work/cmake" -G Ninja \
-    -DCMAKE_C_COMPILER="$cc" -DCMAKE_PREFIX_PATH="$prefix" \
-    > "$work/configure.log" || { cat "$work/configure.log"; exit 1; }
+configure cmake -DCOMPONENTS="$components" ||
+    { cat "$work/cmake.log"; exit 1; }
 case $(sed -n 's/^libipc_DIR:PATH=//p' "$work/cmake/CMakeCache.txt") in
 "$prefix"/*) ;;
 *) echo "found another libipc than the one that was installed"; exit 1 ;;
@@ -39,21 +67,49 @@ esac
     { cat "$work/build.log"; exit 1; }
 "$work/cmake/consumer-shared"
 "$work/cmake/consumer-static"
+if [ "$manager" = ON ]; then
+    "$work/cmake/consumer-manager"
+fi
+
+say "CMake package without the manager"
+find "$prefix" -name 'libipc-manager-targets*.cmake' -exec rm {} +
+configure none -DCOMPONENTS=
+if configure refused -DCOMPONENTS=manager; then
+    echo "it found a manager where there is none"
+    exit 1
+fi
+if ! tr -s ' \n' ' ' < "$work/refused.log" |
+    grep -q "this libipc was built without its manager"; then
+    cat "$work/refused.log"
+    exit 1
+fi
 
 pc=$(find "$prefix" -name libipc.pc)
 libdir=$(dirname "$(dirname "$pc")")
 PKG_CONFIG_PATH=$(dirname "$pc")
 export PKG_CONFIG_PATH
 
-# pkg-config quotes what it prints for a shell: hence eval.
 say "pkg-config"
+shared=
 if [ -e "$libdir/libipc.so" ]; then
-    flags=$(pkg-config --cflags --libs libipc)
-    eval "\"\$cc\" \"\$here/main.c\" -o \"\$work/pc-shared\" $flags"
-    LD_LIBRARY_PATH=$libdir "$work/pc-shared"
+    shared=yes
+    program main.c pc-shared libipc
+fi
+program main.c pc-static "--static libipc" -static
+
+if [ "$manager" != ON ]; then
+    exit 0
+fi
+if [ -n "$shared" ]; then
+    program manager.c pc-manager libipc-manager
+else
+    program manager.c pc-manager "--static libipc-manager"
 fi
 
-say "pkg-config --static"
-flags=$(pkg-config --static --cflags --libs libipc)
-eval "\"\$cc\" -static \"\$here/main.c\" -o \"\$work/pc-static\" $flags"
-"$work/pc-static"
+say "ipc-managerd"
+# It finds its libraries where it lies.
+"$(find "$prefix" -type f -name ipc-managerd)" --version
+for file in ipc-managerd.1 ipc-managerd.service PROTOCOL.md; do
+    find "$prefix" -name "$file" | grep -q . ||
+        { echo "$file is not installed"; exit 1; }
+done
