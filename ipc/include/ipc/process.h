@@ -56,8 +56,8 @@
  * Start methods
  *
  *     IPC_START_FORK        a copy of this process.  The quickest from a small
- *                           one; from one with much memory it takes long (18 ms
- *                           for 1 GiB).
+ *                           one; from one with much memory it takes long (tens
+ *                           of milliseconds for 1 GiB).
  *     IPC_START_FORKSERVER  a fork of a template: a fresh image of the program
  *                           that has no threads and little memory.  Nearly as
  *                           quick as fork, whatever the size of this process.
