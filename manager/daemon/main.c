@@ -14,13 +14,24 @@
 static bool is_general(int rc)
 {
     return rc == -EINVAL || rc == -E2BIG || rc == -EPERM || rc == -EBUSY ||
-           rc == -EMSGSIZE || rc == -EPROTONOSUPPORT || rc == -EUCLEAN;
+           rc == -EMSGSIZE || rc == -EPROTONOSUPPORT || rc == -EUCLEAN ||
+           rc == -ELOOP;
+}
+
+/* Of what is not permitted this is: an option was not given. */
+static bool lacks_plain_tcp(int rc, const char *detail)
+{
+    return rc == -EPERM && strncmp(detail, "tcp:", 4) == 0;
 }
 
 int managerd_complain(int rc)
 {
     const char *detail = ipc_error_detail();
     const char *error = ipc_strerror(rc);
+    if (lacks_plain_tcp(rc, detail)) {
+        managerd_log(IPC_MANAGER_LOG_ERROR, "%s (--plain-tcp)", detail);
+        return MANAGERD_MISUSED;
+    }
     if (*detail == '\0')
         managerd_log(IPC_MANAGER_LOG_ERROR, "%s", error);
     else if (is_general(rc) || strstr(detail, error) != NULL)

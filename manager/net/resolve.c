@@ -59,8 +59,8 @@ int ipcm__resolve(const struct ipcm__address *address, bool plain,
                 continue;
             freeaddrinfo(list);
             return ipcm__fail(-EPERM,
-                              "tcp://%s:%u is not of this machine, and plain "
-                              "tcp was not asked for by name: use tls",
+                              "tcp://%s:%u is neither encrypted nor loopback: "
+                              "use tls, or ask for plain tcp",
                               address->host, (unsigned)address->port);
         }
     }

@@ -60,6 +60,8 @@ int ipcm__secret_read(const char *path, void *out, size_t room, size_t *bytes)
     size_t count = 0;
     const int fd =
         open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0 && errno == ELOOP)
+        return ipcm__fail(-ELOOP, "%s is a symbolic link", path);
     if (fd < 0)
         return ipcm__fail(-errno, "%s: %s", path, ipc_strerror(-errno));
     int rc = look_at(fd, path);

@@ -49,6 +49,7 @@ static int error_of(int rc)
     }
 }
 
+/* What was being done comes last: it may be long, and say little to people. */
 int store_sql_error(const struct ipcm__store *store, int rc, const char *what)
 {
     const int error = error_of(rc);
@@ -56,10 +57,11 @@ int store_sql_error(const struct ipcm__store *store, int rc, const char *what)
         return 0;
     const int system = store->db == NULL ? 0 : sqlite3_system_errno(store->db);
     const bool tell = system != 0 && (error == -EIO || error == -EACCES);
-    return ipcm__fail(error, "store %s: %s: %s%s%s", store->path, what,
-                      store->db == NULL ? sqlite3_errstr(rc)
-                                        : sqlite3_errmsg(store->db),
-                      tell ? ": " : "", tell ? strerrordesc_np(system) : "");
+    return ipcm__fail(
+        error, "store %s: %s%s%s%s (%.40s)", store->path,
+        error == -EUCLEAN ? "it is damaged: " : "",
+        store->db == NULL ? sqlite3_errstr(rc) : sqlite3_errmsg(store->db),
+        tell ? ": " : "", tell ? strerrordesc_np(system) : "", what);
 }
 
 int store_sql_run(struct ipcm__store *store, const char *sql)
