@@ -106,7 +106,7 @@ static void write_for_ever(void *arg)
 
 /* T70, of the store alone.  What lies beside the file is a log, and nothing
  * else. */
-static void t70_nothing_acknowledged_is_lost_by_kills(void)
+static void t71_nothing_acknowledged_is_lost_by_kills(void)
 {
     struct stage *stage = test_shared(sizeof *stage);
     struct test_random random = {test_seed()};
@@ -373,7 +373,7 @@ static void every_write_that_fails_is_noticed(void)
 }
 
 static const struct test_case cases[] = {
-    TEST_CASE_LIMIT(t70_nothing_acknowledged_is_lost_by_kills, 60),
+    TEST_CASE_LIMIT(t71_nothing_acknowledged_is_lost_by_kills, 60),
     TEST_CASE(a_file_that_may_not_grow_stops_it_loudly),
     TEST_CASE(a_full_disk_stops_it_loudly_and_loses_nothing),
     TEST_CASE(on_a_full_disk_none_is_made_by_half),
