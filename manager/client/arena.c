@@ -22,7 +22,7 @@ struct given {
     uint64_t identity;
     uint64_t id;
     uint64_t epoch;
-    int32_t pid;
+    uint64_t process;
 };
 
 static struct list given = {&given, &given};
@@ -104,7 +104,7 @@ static int remember(const struct ipcm__target *target, const ipc_any *handle)
     entry->identity = ipc_any_identity(handle);
     entry->id = target->id;
     entry->epoch = target->epoch;
-    entry->pid = target->pid;
+    entry->process = target->process;
     ipcm__forks_lock();
     list_append(&given, &entry->place);
     ipcm__forks_unlock();
@@ -129,7 +129,7 @@ int ipcm__arena_handle(struct ipcm__target *target, ipc_any *out)
             ipc_any_free(&handle);
             return rc;
         }
-        target->pid = 0; /* the reference stays */
+        target->process = 0; /* the reference stays */
     }
     ipcm__target_end(target);
     *out = handle;
@@ -158,7 +158,7 @@ void ipcm__arena_drop(ipc_manager *manager, const ipc_any *handle)
     struct given *entry = take_given(manager, ipc_any_identity(handle));
     if (entry == NULL)
         return;
-    if (entry->pid == getpid())
+    if (entry->process == ipcm__process())
         ipcm__link_tell(manager, entry->epoch, entry->id);
     free(entry);
 }

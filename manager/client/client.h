@@ -13,7 +13,7 @@
  * lock, by whoever has something to send; what the socket does not take the
  * reader sends when it does, so that reading and writing go on side by side.
  *
- * Fork.  The link knows its pid.  A process that finds another one's link makes
+ * Fork.  The link knows its process.  A process that finds another one's link makes
  * a new one; the descriptors of the old one were closed in the fork (fork.c);
  * its memory is left alone, locks and all, as other threads may have been
  * inside.
@@ -103,7 +103,7 @@ struct ipcm__target {
     uint64_t id;
     uint64_t instance; /* of the server that gave it */
     uint64_t epoch;    /* in which the process has its reference */
-    int32_t pid;       /* that process */
+    uint64_t process;  /* that one: see fork.h; 0: nobody */
     uint32_t type;     /* enum ipc_type; 0: managed */
     uint32_t durability;
     char type_name[64];

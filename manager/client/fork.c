@@ -4,6 +4,8 @@
  *   links      those of this process that have descriptors open
  *   inherited  those that the process had at its fork: memory that other
  *              threads may have been changing, never looked at again
+ *   here       the number of the process, on a page that every child finds
+ *              filled with zeros
  *
  * A child closes the descriptors in the fork itself, not in its first call: a
  * child that never calls would keep its parent's connection open, and over tcp
@@ -13,15 +15,65 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/atomic.h"
+#include "base/bits.h"
 #include "fail.h"
+
+/* The largest page size of the machines that we run on. */
+#if defined(__x86_64__)
+#    define PAGE_MAX 4096
+#else
+#    define PAGE_MAX 65536
+#endif
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct list links = {&links, &links};
 static struct list inherited = {&inherited, &inherited};
 static bool watching;
+
+/* ---- which process ---- */
+
+static union {
+    uint64_t number; /* 0: a new process */
+    unsigned char page[PAGE_MAX];
+} here __attribute__((aligned(PAGE_MAX)));
+
+/* In ordinary memory, so that a child goes on counting. */
+static uint64_t last_number;
+
+/* Is the page wiped?  Tried once, by the first process, and inherited. */
+enum {
+    UNTRIED,
+    WIPED,
+    NOT_WIPED
+};
+static uint32_t wiping = UNTRIED;
+
+static SLOW_PATH uint64_t number_process(void)
+{
+    /* Wiped before the first number is stored: a fork in between copies
+     * zeros. */
+    if (load_acquire(&wiping) == UNTRIED) {
+        const bool done = madvise(&here, sizeof here, MADV_WIPEONFORK) == 0;
+        (void)cas32_release(&wiping, UNTRIED, done ? WIPED : NOT_WIPED);
+    }
+    if (load_acquire(&wiping) != WIPED)
+        return (uint64_t)getpid();
+    const uint64_t number = add_relaxed(&last_number, 1) + 1;
+    (void)cas64_release(&here.number, 0, number);
+    return load_acquire(&here.number);
+}
+
+uint64_t ipcm__process(void)
+{
+    const uint64_t number = load_acquire(&here.number);
+    return likely(number != 0) ? number : number_process();
+}
+
+/* ---- links ---- */
 
 void ipcm__forks_lock(void)
 {
@@ -97,7 +149,7 @@ static struct ipcm__link *make_link(ipc_manager *manager, int *rc)
         return NULL;
     }
     link->manager = manager;
-    link->pid = getpid();
+    link->process = ipcm__process();
     link->stream.fd = -1;
     link->lost_at = ipc_now();
     pthread_mutex_init(&link->lock, NULL);
@@ -111,7 +163,7 @@ static struct ipcm__link *make_link(ipc_manager *manager, int *rc)
 static struct ipcm__link *find_or_make(ipc_manager *manager, int *rc)
 {
     struct ipcm__link *link = load_acquire(&manager->link);
-    if (link != NULL && link->pid == getpid())
+    if (link != NULL && link->process == ipcm__process())
         return link;
     *rc = watch();
     if (*rc != 0)
@@ -129,7 +181,7 @@ static struct ipcm__link *find_or_make(ipc_manager *manager, int *rc)
 struct ipcm__link *ipcm__link_here(ipc_manager *manager, int *rc)
 {
     struct ipcm__link *link = load_acquire(&manager->link);
-    if (link != NULL && link->pid == getpid())
+    if (link != NULL && link->process == ipcm__process())
         return link;
     ipcm__forks_lock();
     link = find_or_make(manager, rc);
@@ -140,7 +192,7 @@ struct ipcm__link *ipcm__link_here(ipc_manager *manager, int *rc)
 void ipcm__link_free(ipc_manager *manager)
 {
     struct ipcm__link *link = manager->link;
-    if (link == NULL || link->pid != getpid())
+    if (link == NULL || link->process != ipcm__process())
         return;
     ipcm__link_unregister(link);
     close(link->kick);

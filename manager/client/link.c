@@ -30,9 +30,16 @@ void ipcm__link_answer(struct ipcm__link *link, struct ipcm__ask *ask,
         return;
     }
     ask->status = status;
-    snprintf(ask->detail, sizeof ask->detail, "%s",
-             detail != NULL ? detail : "");
+    ask->detail[0] = '\0';
+    if (detail != NULL)
+        snprintf(ask->detail, sizeof ask->detail, "%s", detail);
     if (--waiter->open == 0)
+        ipcm__link_wake(waiter);
+}
+
+void ipcm__link_wake(struct ipcm__waiter *waiter)
+{
+    if (waiter->sleeps)
         (void)ipc_event_set(&waiter->event);
 }
 
@@ -158,6 +165,8 @@ static void overdue(struct ipcm__link *link, struct ipcm__waiter *me)
 static void look_at_the_time(struct ipcm__link *link, struct ipcm__waiter *me)
 {
     const ipc_deadline now = ipc_now();
+    if (me->give_up == 0)
+        ipcm__link_be_patient(link, me);
     if (now >= me->until)
         leave(link, me);
     else if (link->up && now >= me->wait && waits_in_queue(link, me))
@@ -169,8 +178,10 @@ static void look_at_the_time(struct ipcm__link *link, struct ipcm__waiter *me)
 /* ---- turns ---- */
 
 static ipc_deadline next_look(const struct ipcm__link *link,
-                              const struct ipcm__waiter *me)
+                              struct ipcm__waiter *me)
 {
+    if (me->give_up == 0)
+        ipcm__link_be_patient(link, me);
     /* While there is no connection who makes one looks at the time. */
     if (!link->up || me->until < me->give_up)
         return me->until;
@@ -179,7 +190,7 @@ static ipc_deadline next_look(const struct ipcm__link *link,
     return me->give_up;
 }
 
-static void poll_socket(struct ipcm__link *link, const struct ipcm__waiter *me)
+static void poll_socket(struct ipcm__link *link, struct ipcm__waiter *me)
 {
     struct pollfd items[] = {
         {.fd = link->stream.fd,
@@ -202,16 +213,35 @@ static void poll_socket(struct ipcm__link *link, const struct ipcm__waiter *me)
         (void)!read(link->kick, &kicks, sizeof kicks);
 }
 
-static void pump(struct ipcm__link *link, const struct ipcm__waiter *me)
+/* Most answers come soon: they are waited for in the read itself, which is a
+ * call into the kernel less.  It ends after a moment, whatever happens; so a
+ * kick, or a time that is up, is seen that much later at worst. */
+static bool reads_at_once(const struct ipcm__link *link,
+                          const struct ipcm__waiter *me)
+{
+    return !me->polls && me->until == IPC_TIME_FOREVER &&
+           me->wait == IPC_TIME_NOW && link->out.end == link->out.begin;
+}
+
+static void listen_to_socket(struct ipcm__link *link, struct ipcm__waiter *me)
+{
+    if (reads_at_once(link, me)) {
+        me->polls = !ipcm__link_await(link);
+        return;
+    }
+    poll_socket(link, me);
+    if (!link->broken)
+        ipcm__link_receive(link);
+}
+
+static void pump(struct ipcm__link *link, struct ipcm__waiter *me)
 {
     link->pumping = true;
     if (!link->up) {
         ipcm__link_return(link, me->until);
     } else {
         if (!link->broken)
-            poll_socket(link, me);
-        if (!link->broken)
-            ipcm__link_receive(link);
+            listen_to_socket(link, me);
         if (!link->broken)
             ipcm__link_submit(link);
         if (link->broken)
@@ -224,9 +254,11 @@ static void sleep_until_woken(struct ipcm__link *link, struct ipcm__waiter *me)
 {
     (void)ipc_event_clear(&me->event);
     const ipc_deadline deadline = next_look(link, me);
+    me->sleeps = true;
     pthread_mutex_unlock(&link->lock);
     (void)!ipc_event_wait_until(&me->event, deadline);
     pthread_mutex_lock(&link->lock);
+    me->sleeps = false;
 }
 
 static bool is_waiting(const struct ipcm__waiter *me)
@@ -244,7 +276,7 @@ static void hand_over(struct ipcm__link *link)
         struct ipcm__waiter *waiter =
             list_entry(at, struct ipcm__waiter, place);
         if (is_waiting(waiter)) {
-            (void)ipc_event_set(&waiter->event);
+            ipcm__link_wake(waiter);
             return;
         }
     }
@@ -255,7 +287,6 @@ static void take_part(struct ipcm__link *link, struct ipcm__waiter *me)
 {
     link->users++;
     list_append(&link->waiters, &me->place);
-    ipcm__link_be_patient(link, me);
     if (link->up && !link->broken)
         ipcm__link_submit(link);
     while (is_waiting(me)) {

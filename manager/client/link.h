@@ -1,12 +1,13 @@
 /* The link's own parts: what they promise each other.
  *
  * State
- *   Under lock: everything but pid and manager.  A waiter, and the asks of his,
+ *   Under lock: everything but process and manager.  A waiter, and the asks of his,
  *   are on his stack, and are the link's while they are in its lists.
  *
  *   queue    asks that have no id yet
  *   sent     asks with an id and no answer, by id; unanswered counts them
  *   out      bytes of theirs that the socket has not taken yet
+ *   in       what has come of replies; the pumper's alone, lock or not
  *   waiters  threads in a call
  *   pumping  one of them has the turn: he alone polls, reads, gives the
  *            connection up and makes a new one, without the lock where that
@@ -41,16 +42,18 @@ struct ipcm__waiter {
     ipc_event event;
     size_t open;   /* asks of his without a status */
     bool wants_up; /* has none, and waits for a connection */
+    bool sleeps;   /* for the event */
+    bool polls;    /* he has to look at the time or at the kick meanwhile */
     int rc;        /* wants_up: why there is none */
     ipc_deadline wait;
-    ipc_deadline give_up; /* when an answer is overdue */
+    ipc_deadline give_up; /* when an answer is overdue; 0: not reckoned yet */
     ipc_deadline until;   /* when he leaves his asks behind */
     char detail[IPCM__DETAIL];
 };
 
 struct ipcm__link {
     ipc_manager *manager;
-    int32_t pid;
+    uint64_t process; /* see fork.h */
 
     /* fork.c */
     struct list of_process;
@@ -111,6 +114,9 @@ void ipcm__link_unregister(struct ipcm__link *link);
 void ipcm__link_answer(struct ipcm__link *link, struct ipcm__ask *ask,
                        int status, const char *detail);
 
+/* His thread goes on, if it sleeps. */
+void ipcm__link_wake(struct ipcm__waiter *waiter);
+
 /* Somebody has to look at the socket anew. */
 void ipcm__link_kick(struct ipcm__link *link);
 
@@ -136,6 +142,10 @@ void ipcm__link_repeat(struct ipcm__link *link);
 
 /* Read what is there, and hand out the replies. */
 void ipcm__link_receive(struct ipcm__link *link);
+
+/* Pumping: the same, but wait for it a moment, without the lock.  False:
+ * nothing came. */
+bool ipcm__link_await(struct ipcm__link *link);
 
 /* ---- link_back.c ---- */
 

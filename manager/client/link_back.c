@@ -12,6 +12,9 @@
 #define FIRST_PAUSE_MS 5
 #define LAST_PAUSE_MS  200
 
+/* How long a reader does not look at anything else. */
+#define AWAIT_MS 20
+
 /* What a server may say that we believe. */
 #define FRAME_MIN 1024u
 #define FRAME_MAX (64u * 1024 * 1024)
@@ -72,7 +75,7 @@ static void tell_all(struct ipcm__link *link, int rc, const char *detail)
         waiter->rc = rc;
         if (detail != NULL)
             snprintf(waiter->detail, sizeof waiter->detail, "%s", detail);
-        (void)ipc_event_set(&waiter->event);
+        ipcm__link_wake(waiter);
     }
 }
 
@@ -145,6 +148,8 @@ int ipcm__link_begin(struct ipcm__link *link, const struct ipcm__stream *stream,
         link->has_session && (welcome->flags & IPCM__WELCOME_RESUMED) != 0;
     const bool restarted = (welcome->flags & IPCM__WELCOME_RESTARTED) != 0;
     link->stream = *stream;
+    link->stream.no_fds = true;
+    (void)ipcm__stream_let_wait(&link->stream, AWAIT_MS);
     link->up = true;
     link->broken = false;
     link->forget = false;

@@ -105,7 +105,8 @@ static void done(struct ipcm__link *link, struct ipcm__ask *ask,
         link->stream.got_fd = -1;
     }
     const int rc = take_results(link, ask, reply);
-    ipcm__link_be_patient(link, ask->waiter);
+    if (ask->waiter->open > 1)
+        ipcm__link_be_patient(link, ask->waiter);
     ipcm__link_answer(link, ask, rc == 0 ? (int)reply->status : rc,
                       rc == -EPROTO   ? "other results came than belong to it"
                       : rc == -ENOMEM ? "done, but no memory for its results"
@@ -180,37 +181,68 @@ static void lost(struct ipcm__link *link, int rc)
     link->broken = true;
 }
 
-/* A descriptor that came, and that nobody has asked for. */
-static void drop_fd(struct ipcm__link *link)
+/* A descriptor may come as long as somebody waits for one. */
+static void look_for_fds(struct ipcm__link *link)
 {
-    if (link->stream.got_fd < 0)
+    if (link->stream.no_fds)
         return;
     for (struct list *at = link->sent.next; at != &link->sent; at = at->next)
         if (list_entry(at, struct ipcm__ask, place)->request.op ==
             IPCM__OP_ARENA)
             return;
-    close(link->stream.got_fd);
+    if (link->stream.got_fd >= 0)
+        close(link->stream.got_fd);
     link->stream.got_fd = -1;
+    link->stream.no_fds = true;
+}
+
+static uint8_t *reading_room(struct ipcm__link *link)
+{
+    uint8_t *room = ipcm__buffer_reserve(&link->in, READ_BYTES);
+    if (room == NULL)
+        lost(link, -ENOMEM);
+    return room;
+}
+
+/* n bytes have come, or why there are none.  True: there may be more. */
+static bool take_bytes(struct ipcm__link *link, int64_t n)
+{
+    if (n < 0) {
+        if (n != -EAGAIN)
+            lost(link, (int)n);
+        return false;
+    }
+    link->in.end += (size_t)n;
+    while (!link->forget && take_frame(link) == 1) {}
+    look_for_fds(link);
+    /* TLS may have more than the socket tells. */
+    return !link->forget &&
+           ((size_t)n == READ_BYTES || link->stream.tls != NULL);
 }
 
 void ipcm__link_receive(struct ipcm__link *link)
 {
-    for (bool more = true; more && !link->forget;) {
-        uint8_t *room = ipcm__buffer_reserve(&link->in, READ_BYTES);
-        if (room == NULL) {
-            lost(link, -ENOMEM);
-            return;
-        }
-        const int64_t n = ipcm__stream_read(&link->stream, room, READ_BYTES);
-        if (n < 0) {
-            if (n != -EAGAIN)
-                lost(link, (int)n);
-            return;
-        }
-        link->in.end += (size_t)n;
-        while (!link->forget && take_frame(link) == 1) {}
-        /* TLS may have more than the socket tells. */
-        more = (size_t)n == READ_BYTES || link->stream.tls != NULL;
-    }
-    drop_fd(link);
+    uint8_t *room;
+    do
+        room = reading_room(link);
+    while (
+        room != NULL &&
+        take_bytes(link, ipcm__stream_read(&link->stream, room, READ_BYTES)));
+}
+
+bool ipcm__link_await(struct ipcm__link *link)
+{
+    uint8_t *room = reading_room(link);
+    if (room == NULL)
+        return true;
+    link->polling = true;
+    pthread_mutex_unlock(&link->lock);
+    const int64_t n = ipcm__stream_await(&link->stream, room, READ_BYTES);
+    pthread_mutex_lock(&link->lock);
+    link->polling = false;
+    if (n == -EAGAIN)
+        return false;
+    if (!link->broken && take_bytes(link, n))
+        ipcm__link_receive(link);
+    return true;
 }

@@ -40,9 +40,12 @@ static int encode(struct ipcm__link *link, struct ipcm__ask *ask)
     set_time(ask);
     const int rc =
         ipcm__encode_request(&link->out, &link->limits, &ask->request);
-    if (rc == 0)
-        ask->end = link->written + unsent(link);
-    return rc;
+    if (rc != 0)
+        return rc;
+    ask->end = link->written + unsent(link);
+    if (ask->request.op == IPCM__OP_ARENA)
+        link->stream.no_fds = false;
+    return 0;
 }
 
 static void encode_next(struct ipcm__link *link, struct ipcm__ask *ask)

@@ -1,9 +1,9 @@
 /* Targets: objects of the server as handles know them.
  *
  * State
- *   manager, type, names and options stay; id, instance, epoch and pid say in
- *   which session the handle has a reference, under which number.  They are
- *   changed under the lock of forks, by whoever finds them out of date, and
+ *   manager, type, names and options stay; id, instance, epoch and process
+ *   say in which session the handle has a reference, under which number.  They
+ *   are changed under the lock of forks, by whoever finds them out of date, and
  *   not while he asks the server. */
 #include "client/client.h"
 #include "client/fork.h"
@@ -153,10 +153,10 @@ static int find_again(const struct ipcm__target *target, uint64_t epoch,
 
 int ipcm__target_id(struct ipcm__target *target, uint64_t epoch, uint64_t *out)
 {
-    const int32_t pid = ipc_getpid();
+    const uint64_t process = ipcm__process();
     ipcm__forks_lock();
     *out = target->id;
-    const bool fresh = target->epoch == epoch && target->pid == pid;
+    const bool fresh = target->epoch == epoch && target->process == process;
     const struct ipcm__target known = *target;
     ipcm__forks_unlock();
     if (fresh)
@@ -166,12 +166,12 @@ int ipcm__target_id(struct ipcm__target *target, uint64_t epoch, uint64_t *out)
     if (rc != 0)
         return rc;
     ipcm__forks_lock();
-    const bool late = target->epoch == epoch && target->pid == pid;
+    const bool late = target->epoch == epoch && target->process == process;
     if (!late) {
         target->id = found.id;
         target->instance = found.instance;
         target->epoch = epoch;
-        target->pid = pid;
+        target->process = process;
     }
     *out = target->id;
     ipcm__forks_unlock();
@@ -182,7 +182,7 @@ int ipcm__target_id(struct ipcm__target *target, uint64_t epoch, uint64_t *out)
 
 void ipcm__target_end(struct ipcm__target *target)
 {
-    if (target->pid == ipc_getpid())
+    if (target->process == ipcm__process())
         ipcm__link_tell(target->manager, target->epoch, target->id);
     free(target->name);
     ipc_anys_free(&target->options);
@@ -230,7 +230,7 @@ int ipcm__open(ipc_manager *manager, const struct ipcm__opening *opening,
     target.id = opened.id;
     target.instance = opened.instance;
     target.epoch = epoch;
-    target.pid = ipc_getpid();
+    target.process = ipcm__process();
     target.durability = opened.durability;
     *place = opened.place;
     ipcm__manager_hold(manager);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/fork.h"
 #include "fail.h"
 
 /* ---- copies ---- */
@@ -111,7 +112,7 @@ static int make_handle(ipc_manager *manager, const struct ipcm__ask *ask,
         .id = value->u64,
         .instance = ask->instance,
         .epoch = ask->epoch,
-        .pid = ipc_getpid(),
+        .process = ipcm__process(),
         .type = value->type,
     };
     ipcm__manager_hold(manager);

@@ -106,8 +106,10 @@ void ipcm__tls_free(struct ipcm__tls *tls);
 
 struct ipcm__stream {
     int fd;
-    int got_fd;  /* unix: a descriptor that came with what was read; -1 */
-    int send_fd; /* unix: to go with the next byte written; -1.  Not closed */
+    int got_fd;    /* unix: a descriptor that came with what was read; -1 */
+    int send_fd;   /* unix: to go with the next byte written; -1.  Not closed */
+    bool no_fds;   /* those that come are not wanted: reading is cheaper */
+    bool can_wait; /* see ipcm__stream_await() */
     bool want_write; /* TLS: reading cannot go on before it can be written */
     bool want_read;  /* TLS: the other way round */
     void *tls;       /* the connection's own; NULL: plain */
@@ -136,6 +138,14 @@ int ipcm__stream_binding(struct ipcm__stream *stream, uint8_t out[32]);
 int64_t ipcm__stream_read(struct ipcm__stream *stream, void *data, size_t room);
 int64_t ipcm__stream_write(struct ipcm__stream *stream, const void *data,
                            size_t bytes);
+
+/* Let reading wait, up to ms a time.  False: this one cannot, as with TLS. */
+bool ipcm__stream_let_wait(struct ipcm__stream *stream, uint32_t ms);
+
+/* As _read(), but -EAGAIN only when that time is over, or for a signal: one
+ * call into the kernel in place of poll(2) and a read. */
+int64_t ipcm__stream_await(struct ipcm__stream *stream, void *data,
+                           size_t room);
 
 /* TLS holds bytes that were received and not read: fd will not tell. */
 bool ipcm__stream_pending(const struct ipcm__stream *stream);

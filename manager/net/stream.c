@@ -2,9 +2,11 @@
 #include "net/net.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "fail.h"
@@ -107,7 +109,28 @@ static void keep_fds(struct ipcm__stream *stream, struct msghdr *message)
     }
 }
 
-static int64_t read_plain(struct ipcm__stream *stream, void *data, size_t room)
+/* What was not taken has been closed by the kernel. */
+static int64_t count_read(ssize_t n)
+{
+    if (n < 0)
+        return fail_socket(errno);
+    if (n == 0)
+        return ipcm__fail(-EPIPE, "the other side has closed the connection");
+    return n;
+}
+
+static int64_t read_bytes(const struct ipcm__stream *stream, void *data,
+                          size_t room)
+{
+    ssize_t n;
+    do
+        n = recv(stream->fd, data, room, MSG_DONTWAIT);
+    while (n < 0 && errno == EINTR);
+    return count_read(n);
+}
+
+static int64_t read_with_fds(struct ipcm__stream *stream, void *data,
+                             size_t room)
 {
     union control control;
     struct iovec part = {.iov_base = data, .iov_len = room};
@@ -118,12 +141,9 @@ static int64_t read_plain(struct ipcm__stream *stream, void *data, size_t room)
         message.msg_controllen = sizeof control.room;
         n = recvmsg(stream->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     } while (n < 0 && errno == EINTR);
-    if (n < 0)
-        return fail_socket(errno);
-    keep_fds(stream, &message);
-    if (n == 0)
-        return ipcm__fail(-EPIPE, "the other side has closed the connection");
-    return n;
+    if (n >= 0)
+        keep_fds(stream, &message);
+    return count_read(n);
 }
 
 static void put_fd(int fd, union control *control, struct msghdr *message)
@@ -138,18 +158,27 @@ static void put_fd(int fd, union control *control, struct msghdr *message)
     memcpy(CMSG_DATA(part), &fd, sizeof fd);
 }
 
-static int64_t write_plain(struct ipcm__stream *stream, const void *data,
+static int64_t write_bytes(const struct ipcm__stream *stream, const void *data,
                            size_t bytes)
+{
+    ssize_t n;
+    do
+        n = send(stream->fd, data, bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? fail_socket(errno) : n;
+}
+
+static int64_t write_with_fd(struct ipcm__stream *stream, const void *data,
+                             size_t bytes)
 {
     union control control;
     struct iovec part = {.iov_base = (void *)(uintptr_t)data, .iov_len = bytes};
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
     ssize_t n;
-    if (stream->send_fd >= 0)
-        put_fd(stream->send_fd, &control, &message);
-    do {
+    put_fd(stream->send_fd, &control, &message);
+    do
         n = sendmsg(stream->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-    } while (n < 0 && errno == EINTR);
+    while (n < 0 && errno == EINTR);
     if (n < 0)
         return fail_socket(errno);
     if (n > 0)
@@ -157,17 +186,43 @@ static int64_t write_plain(struct ipcm__stream *stream, const void *data,
     return n;
 }
 
+/* ---- plain, waiting ---- */
+
+bool ipcm__stream_let_wait(struct ipcm__stream *stream, uint32_t ms)
+{
+    const struct timeval time = {.tv_sec = ms / 1000,
+                                 .tv_usec = (suseconds_t)(ms % 1000) * 1000};
+    /* The time first: without it nothing would end the waiting. */
+    stream->can_wait = stream->tls == NULL &&
+                       setsockopt(stream->fd, SOL_SOCKET, SO_RCVTIMEO, &time,
+                                  sizeof time) == 0 &&
+                       fcntl(stream->fd, F_SETFL, 0) == 0;
+    return stream->can_wait;
+}
+
+int64_t ipcm__stream_await(struct ipcm__stream *stream, void *data, size_t room)
+{
+    if (!stream->can_wait || !stream->no_fds)
+        return -EAGAIN;
+    const ssize_t n = recv(stream->fd, data, room, 0);
+    return n < 0 && errno == EINTR ? -EAGAIN : count_read(n);
+}
+
 /* ---- both ---- */
 
 int64_t ipcm__stream_read(struct ipcm__stream *stream, void *data, size_t room)
 {
-    return stream->tls != NULL ? ipcm__tls_stream_read(stream, data, room)
-                               : read_plain(stream, data, room);
+    if (stream->tls != NULL)
+        return ipcm__tls_stream_read(stream, data, room);
+    return stream->no_fds ? read_bytes(stream, data, room)
+                          : read_with_fds(stream, data, room);
 }
 
 int64_t ipcm__stream_write(struct ipcm__stream *stream, const void *data,
                            size_t bytes)
 {
-    return stream->tls != NULL ? ipcm__tls_stream_write(stream, data, bytes)
-                               : write_plain(stream, data, bytes);
+    if (stream->tls != NULL)
+        return ipcm__tls_stream_write(stream, data, bytes);
+    return stream->send_fd < 0 ? write_bytes(stream, data, bytes)
+                               : write_with_fd(stream, data, bytes);
 }

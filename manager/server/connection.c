@@ -157,6 +157,7 @@ int ipcm__connection_new(struct ipcm__server *server, int fd,
             ipcm__connection_free(connection);
         return rc;
     }
+    connection->stream.no_fds = true;
     connection->peer = *peer;
     connection->phase = tls != NULL ? IPCM__PHASE_TLS : IPCM__PHASE_SHAKE;
     list_append(&server->connections, &connection->of_server);
