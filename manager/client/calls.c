@@ -9,6 +9,9 @@
 #include "fail.h"
 #include "server/containers.h"
 
+/* Arguments for which an entry keeps the room. */
+#define FEW 8u
+
 /* ---- collecting them ---- */
 
 int ipc_calls_new(ipc_manager *manager, ipc_calls **out)
@@ -22,13 +25,28 @@ int ipc_calls_new(ipc_manager *manager, ipc_calls **out)
     return 0;
 }
 
+/* Strings go, and room for so many that it is worth it. */
+static void clear_args(struct ipcm__entry *entry)
+{
+    for (size_t i = 0; i < entry->args.count; i++)
+        if (!ipcm__is_container(&entry->args.items[i]))
+            ipc_any_free(&entry->args.items[i]);
+    entry->args.count = 0;
+    if (entry->room <= FEW)
+        return;
+    free(entry->args.items);
+    entry->args.items = NULL;
+    entry->room = 0;
+}
+
 int ipc_calls_clear(ipc_calls *calls)
 {
     for (size_t i = 0; i < calls->count; i++) {
         struct ipcm__entry *entry = &calls->entries[i];
-        ipcm__free_numbers(&entry->args);
+        clear_args(entry);
         ipc_anys_free(&entry->results);
         free(entry->detail);
+        entry->detail = NULL;
     }
     calls->count = 0;
     calls->has_run = false;
@@ -40,7 +58,10 @@ int ipc_calls_free(ipc_calls *calls)
     if (calls == NULL)
         return 0;
     (void)ipc_calls_clear(calls);
+    for (size_t i = 0; i < calls->room; i++)
+        free(calls->entries[i].args.items);
     free(calls->entries);
+    free(calls->chunk);
     ipcm__manager_drop(calls->manager);
     free(calls);
     return 0;
@@ -57,8 +78,31 @@ static int grow(ipc_calls *calls)
         realloc(calls->entries, room * sizeof *entries);
     if (entries == NULL)
         return ipcm__fail(-ENOMEM, "no memory for %zu calls", room);
+    memset(entries + calls->room, 0, (room - calls->room) * sizeof *entries);
     calls->entries = entries;
     calls->room = room;
+    return 0;
+}
+
+static int keep_args(struct ipcm__entry *entry, const ipc_any *args,
+                     size_t count)
+{
+    if (count > entry->room) {
+        ipc_any *items = reallocarray(entry->args.items, count, sizeof *items);
+        if (items == NULL)
+            return ipcm__fail(-ENOMEM, "no memory for %zu values", count);
+        entry->args.items = items;
+        entry->room = count;
+    }
+    for (entry->args.count = 0; entry->args.count < count;
+         entry->args.count++) {
+        const size_t i = entry->args.count;
+        const int rc = ipcm__copy_value(&args[i], &entry->args.items[i]);
+        if (rc != 0) {
+            clear_args(entry);
+            return rc;
+        }
+    }
     return 0;
 }
 
@@ -93,13 +137,14 @@ int ipc_calls_add(ipc_calls *calls, ipc_any handle, uint32_t op,
     if (rc != 0)
         return rc;
     struct ipcm__entry *entry = &calls->entries[calls->count];
-    memset(entry, 0, sizeof *entry);
-    rc = ipcm__copy_values(args, count, &entry->args);
+    rc = keep_args(entry, args, count);
     if (rc != 0)
         return rc;
     entry->handle = handle;
     entry->there = there;
     entry->op = op;
+    entry->status = 0;
+    entry->results = (ipc_anys){NULL, 0};
     return (int)calls->count++;
 }
 
@@ -189,8 +234,7 @@ static int run_one_by_one(ipc_calls *calls)
         while (n < calls->count && calls->entries[n].there != NULL)
             n++;
         if (n > i)
-            rc =
-                ipcm__calls_pipeline(calls->manager, &calls->entries[i], n - i);
+            rc = ipcm__calls_pipeline(calls, &calls->entries[i], n - i);
         else
             (void)run_direct(&calls->entries[n++]);
         i = n;

@@ -45,42 +45,45 @@ static void free_request(const struct ipcm__entry *entry,
 
 /* ---- one after the other ---- */
 
-struct chunk {
+struct ipcm__chunk {
     ipc_manager *manager;
-    struct ipcm__entry *entries[CHUNK];
-    struct ipcm__ask asks[CHUNK];
+    size_t room; /* of asks */
     size_t count;
+    struct ipcm__entry *entries[CHUNK];
+    struct ipcm__ask asks[];
 };
 
-/* Those that cannot be asked for have their errors. */
-static int prepare_chunk(struct chunk *chunk, uint64_t epoch)
+/* Those that cannot be asked for have their errors, and leave the chunk. */
+static int prepare_chunk(struct ipcm__chunk *chunk, uint64_t epoch)
 {
     size_t ready = 0;
+    size_t at = 0;
     int rc = 0;
-    for (size_t i = 0; i < chunk->count && rc == 0; i++) {
-        struct ipcm__entry *entry = chunk->entries[i];
+    for (; at < chunk->count; at++) {
+        struct ipcm__entry *entry = chunk->entries[at];
         struct ipcm__ask *ask = &chunk->asks[ready];
         memset(ask, 0, sizeof *ask);
-        const int error = prepare(chunk->manager, epoch, entry, &ask->request);
-        if (error == IPCM__AGAIN || is_loss(error))
-            rc = error;
-        else if (error != 0)
-            ipcm__entry_end(entry, error, ipc_error_detail());
+        rc = prepare(chunk->manager, epoch, entry, &ask->request);
+        if (rc == IPCM__AGAIN || is_loss(rc))
+            break;
+        if (rc != 0)
+            ipcm__entry_end(entry, rc, ipc_error_detail());
         else
             chunk->entries[ready++] = entry;
+        rc = 0;
     }
+    const size_t left = chunk->count - at;
+    memmove(&chunk->entries[ready], &chunk->entries[at],
+            left * sizeof(struct ipcm__entry *));
+    chunk->count = ready + left;
     if (rc != 0)
-        while (ready > 0) {
-            ready--;
-            free_request(chunk->entries[ready], &chunk->asks[ready].request);
-        }
-    else
-        chunk->count = ready;
+        for (size_t i = 0; i < ready; i++)
+            free_request(chunk->entries[i], &chunk->asks[i].request);
     return rc;
 }
 
 /* What is to be asked for again stays in the chunk. */
-static int finish_chunk(struct chunk *chunk)
+static int finish_chunk(struct ipcm__chunk *chunk)
 {
     size_t again = 0;
     int rc = 0;
@@ -107,7 +110,7 @@ static int finish_chunk(struct chunk *chunk)
     return rc;
 }
 
-static int run_chunk(struct chunk *chunk)
+static int run_chunk(struct ipcm__chunk *chunk)
 {
     for (int i = 0; chunk->count > 0 && i < IPCM__TRIES; i++) {
         uint64_t epoch = 0;
@@ -132,13 +135,27 @@ static int run_chunk(struct chunk *chunk)
     return chunk->count == 0 ? 0 : ipcm__fail_again();
 }
 
-int ipcm__calls_pipeline(ipc_manager *manager, struct ipcm__entry *entries,
+static struct ipcm__chunk *chunk_for(ipc_calls *calls, size_t count)
+{
+    struct ipcm__chunk *chunk = calls->chunk;
+    const size_t room = count < CHUNK ? count : CHUNK;
+    if (chunk != NULL && chunk->room >= room)
+        return chunk;
+    chunk = realloc(chunk, sizeof *chunk + room * sizeof chunk->asks[0]);
+    if (chunk == NULL)
+        return NULL;
+    chunk->manager = calls->manager;
+    chunk->room = room;
+    calls->chunk = chunk;
+    return chunk;
+}
+
+int ipcm__calls_pipeline(ipc_calls *calls, struct ipcm__entry *entries,
                          size_t count)
 {
-    struct chunk *chunk = malloc(sizeof *chunk);
+    struct ipcm__chunk *chunk = chunk_for(calls, count);
     if (chunk == NULL)
         return ipcm__fail(-ENOMEM, "no memory for %zu calls", count);
-    chunk->manager = manager;
     int rc = 0;
     for (size_t at = 0; rc == 0 && at < count;) {
         size_t n = count - at;
@@ -150,7 +167,6 @@ int ipcm__calls_pipeline(ipc_manager *manager, struct ipcm__entry *entries,
         rc = run_chunk(chunk);
         at += n;
     }
-    free(chunk);
     return rc;
 }
 

@@ -64,6 +64,7 @@ void ipcm__watch_end(struct ipcm__server *server, struct ipcm__watch *watch)
 
 /* ---- waiting ---- */
 
+/* -1: for as long as it takes, which costs the kernel no timer. */
 static int wait_ms(const struct ipcm__server *server, ipc_deadline until)
 {
     if (!list_is_empty(&server->ready) || !list_is_empty(&server->rung) ||
@@ -75,6 +76,8 @@ static int wait_ms(const struct ipcm__server *server, ipc_deadline until)
         next = keeper;
     if (until < next)
         next = until;
+    if (next == IPC_TIME_FOREVER && server->stuck == 0)
+        return -1;
     const int64_t now = ipc_now();
     if (server->stuck != 0 && now + RETRY < next)
         next = now + RETRY;

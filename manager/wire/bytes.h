@@ -41,11 +41,13 @@ static inline uint64_t ipcm__get_be(const void *from, unsigned bytes)
     return value;
 }
 
-static inline void ipcm__put64be(void *to, uint64_t value)
+static inline void ipcm__put_be(void *to, uint64_t value, unsigned bytes)
 {
     uint8_t *b = (uint8_t *)to;
-    for (int i = 0; i < 8; i++)
-        b[i] = (uint8_t)(value >> (56 - 8 * i));
+    for (unsigned i = bytes; i > 0; i--) {
+        b[i - 1] = (uint8_t)value;
+        value >>= 8;
+    }
 }
 
 #endif

@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <string.h>
 
 #include "fail.h"
 #include "wire/bytes.h"
@@ -51,7 +50,6 @@ struct item {
 /* What begins with the rest: the number is in the byte. */
 static void read_short(uint8_t first, struct item *item)
 {
-    item->bytes = 1;
     if (first >= 0x80 && first <= 0x9f) {
         item->has_items = true;
         item->is_array = first >= 0x90;
@@ -64,7 +62,7 @@ static void read_short(uint8_t first, struct item *item)
 
 static int read_item(const uint8_t *at, size_t left, struct item *item)
 {
-    memset(item, 0, sizeof *item);
+    *item = (struct item){.bytes = 1};
     if (at[0] < 0xc0 || at[0] > 0xdf) {
         read_short(at[0], item);
         return 0;
@@ -90,6 +88,10 @@ static int next_item(const uint8_t *at, size_t left, struct item *item)
 {
     if (left == 0)
         return ipcm__fail(-EPROTO, "the frame ends too early");
+    if (at[0] <= 0x7f || at[0] >= 0xe0) { /* most are small integers */
+        *item = (struct item){.bytes = 1};
+        return 0;
+    }
     const int rc = read_item(at, left, item);
     if (rc < 0)
         return rc;

@@ -1,4 +1,5 @@
 /* The decoder: checked bytes to objects of msgpack-c, and those to values.
+ * Flat ones are read without its help (flat.c).
  *
  * msgpack-c keeps 32 levels at most, and no frame that means something has
  * more than two (a call in a BATCH).  Of those that nest deeper, within the
@@ -66,12 +67,33 @@ static bool begins_integer(uint8_t first)
     return first <= 0x7f || first >= 0xe0 || (first >= 0xcc && first <= 0xd3);
 }
 
+/* Bytes of the head of an array. */
+static size_t head_of(const uint8_t *data)
+{
+    if (data[0] == 0xdc)
+        return 3;
+    return data[0] == 0xdd ? 5 : 1;
+}
+
+/* shape.nodes are the array and what is in it. */
+static int read_flat(struct ipcm__decoder *decoder, const uint8_t *data,
+                     const struct ipcm__shape *shape, struct ipcm__tree *out)
+{
+    const size_t count = shape->nodes - 1;
+    msgpack_object *items =
+        msgpack_zone_malloc(&decoder->zone, (count + 1) * sizeof *items);
+    if (items == NULL)
+        return ipcm__fail(-ENOMEM, "no memory for %zu values", count);
+    ipcm__flat_read(data + head_of(data), items, count);
+    *out = (struct ipcm__tree){items, count, false};
+    return 0;
+}
+
 /* The integers that a frame begins with, three at most. */
 static int read_heads(struct ipcm__decoder *decoder, const uint8_t *data,
                       size_t bytes, struct ipcm__tree *out)
 {
-    const bool is_long = data[0] == 0xdc || data[0] == 0xdd;
-    size_t at = !is_long ? 1 : data[0] == 0xdc ? 3 : 5;
+    size_t at = head_of(data);
     size_t count = 0;
     msgpack_object *heads =
         msgpack_zone_malloc(&decoder->zone, 3 * sizeof(msgpack_object));
@@ -102,6 +124,8 @@ int ipcm__tree_read(struct ipcm__decoder *decoder, const void *data,
         return -ENOMEM;
     decoder->value_count = 0;
     msgpack_zone_clear(&decoder->zone);
+    if (shape.depth == 1)
+        return read_flat(decoder, data, &shape, out);
     if (shape.depth > DEPTH_OF_MEANING)
         return read_heads(decoder, data, bytes, out);
     if (msgpack_unpack(data, bytes, &at, &decoder->zone, &frame) !=

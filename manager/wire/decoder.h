@@ -32,6 +32,9 @@ void *ipcm__decoder_room(void *array, size_t *room, size_t need, size_t unit);
 int ipcm__tree_read(struct ipcm__decoder *decoder, const void *data,
                     size_t bytes, struct ipcm__tree *out);
 
+/* So many values, one behind the other, none of which is an array or a map. */
+void ipcm__flat_read(const void *values, msgpack_object *out, size_t count);
+
 bool ipcm__tree_is_integer(const msgpack_object *object);
 
 /* Values from objects, which find room in the decoder.  strict: strings must be
