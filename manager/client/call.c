@@ -85,15 +85,14 @@ static int call_once(const struct call *call, struct ipcm__ask *ask)
     rc = prepare(call->manager, epoch, call->args, call->count, waits, &args);
     if (rc != 0)
         return rc;
-    *ask = (struct ipcm__ask){
-        .request = {.op = call->op,
-                    .object = object,
-                    .args = args.values,
-                    .count = call->count + (waits ? 1 : 0)},
-        .ns = waits ? &args.values[call->count] : NULL,
-        .wait = call->wait,
-        .fd = -1,
-    };
+    ipcm__ask_begin(ask);
+    ask->request.op = call->op;
+    ask->request.object = object;
+    ask->request.args = args.values;
+    ask->request.count = call->count + (waits ? 1 : 0);
+    ask->ns = waits ? &args.values[call->count] : NULL;
+    ask->wait = call->wait;
+    ask->fd = -1;
     rc = ipcm__link_ask(call->manager, epoch, ask, 1, IPC_TIME_FOREVER);
     free_arguments(&args);
     ask->request.args = NULL;
@@ -110,8 +109,9 @@ int ipcm__fail_again(void)
 
 static int call(const struct call *call, ipc_anys *results)
 {
-    struct ipcm__ask ask = {.status = 0};
+    struct ipcm__ask ask;
     int rc = IPCM__AGAIN;
+    ask.status = 0;
     for (int i = 0; rc == IPCM__AGAIN && i < IPCM__TRIES; i++)
         rc = call_once(call, &ask);
     if (rc == IPCM__AGAIN)

@@ -62,7 +62,7 @@ static int prepare_chunk(struct ipcm__chunk *chunk, uint64_t epoch)
     for (; at < chunk->count; at++) {
         struct ipcm__entry *entry = chunk->entries[at];
         struct ipcm__ask *ask = &chunk->asks[ready];
-        memset(ask, 0, sizeof *ask);
+        ipcm__ask_begin(ask);
         rc = prepare(chunk->manager, epoch, entry, &ask->request);
         if (rc == IPCM__AGAIN || is_loss(rc))
             break;

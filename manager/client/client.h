@@ -40,6 +40,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <ipc/any.h>
 #include <ipc/managed.h>
@@ -185,8 +186,8 @@ struct ipcm__outcome {
     ipc_anys results;
 };
 
-/* One of several requests that are sent together.  Zero-filled but for what is
- * said here. */
+/* One of several requests that are sent together.  Begun, or zero-filled, but
+ * for what is said here. */
 struct ipcm__ask {
     struct ipcm__request request; /* id is filled in; containers are numbers */
     ipc_any *ns;       /* the argument that becomes the time left; NULL: none */
@@ -194,7 +195,6 @@ struct ipcm__ask {
 
     /* The answer. */
     int status;
-    char detail[IPCM__DETAIL];
     ipc_anys results;               /* the caller's; containers are numbers */
     struct ipcm__outcome *outcomes; /* BATCH: the caller's, for all its calls */
     uint64_t epoch;                 /* of what is in results */
@@ -208,7 +208,15 @@ struct ipcm__ask {
     bool was_sent;               /* whole */
     bool was_repeated;           /* to a server that had been restarted */
     uint32_t repeats;            /* how often it was sent again */
+
+    char detail[IPCM__DETAIL]; /* of the answer; behind all that is zeros */
 };
+
+static inline void ipcm__ask_begin(struct ipcm__ask *ask)
+{
+    memset(ask, 0, offsetof(struct ipcm__ask, detail));
+    ask->detail[0] = '\0';
+}
 
 /* Be connected: the epoch. */
 int ipcm__link_up(ipc_manager *manager, uint64_t *epoch);

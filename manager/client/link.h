@@ -1,7 +1,8 @@
 /* The link's own parts: what they promise each other.
  *
  * State
- *   Under lock: everything but process and manager.  A waiter, and the asks of his,
+ *   Under lock: everything but process and manager; up and epoch are read
+ *   without it, too.  A waiter, and the asks of his,
  *   are on his stack, and are the link's while they are in its lists.
  *
  *   queue    asks that have no id yet

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/atomic.h"
 #include "client/dial.h"
 #include "fail.h"
 
@@ -100,7 +101,7 @@ void ipcm__link_lose(struct ipcm__link *link)
     /* What the server has said before it went. */
     if (!link->forget)
         ipcm__link_receive(link);
-    link->up = false;
+    store_release(&link->up, false);
     link->broken = false;
     ipcm__link_register(link);
     ipcm__stream_end(&link->stream);
@@ -150,7 +151,6 @@ int ipcm__link_begin(struct ipcm__link *link, const struct ipcm__stream *stream,
     link->stream = *stream;
     link->stream.no_fds = true;
     (void)ipcm__stream_let_wait(&link->stream, AWAIT_MS);
-    link->up = true;
     link->broken = false;
     link->forget = false;
     link->had_one = true;
@@ -161,10 +161,11 @@ int ipcm__link_begin(struct ipcm__link *link, const struct ipcm__stream *stream,
     link->in_flight = welcome->in_flight;
     link->written = 0;
     if (!resumed || restarted) {
-        link->epoch++;
+        store_relaxed(&link->epoch, link->epoch + 1);
         link->drop_count = 0;
         answer_all(link, &link->queue, IPCM__AGAIN, NULL);
     }
+    store_release(&link->up, true);
     if (resumed)
         ipcm__link_repeat(link);
     else

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/atomic.h"
 #include "fail.h"
 
 /* ---- asking ---- */
@@ -151,16 +152,27 @@ static int find_again(const struct ipcm__target *target, uint64_t epoch,
     return rc > 0 ? 0 : rc;
 }
 
+/* Without the lock: who changes it does so for a later epoch, in which the
+ * server is not asked for this one's numbers any more.  The number is stored
+ * first, then for what it is good. */
+static bool is_fresh(const struct ipcm__target *target, uint64_t epoch,
+                     uint64_t *id)
+{
+    if (load_acquire(&target->process) != ipcm__process() ||
+        load_acquire(&target->epoch) != epoch)
+        return false;
+    *id = load_relaxed(&target->id);
+    return true;
+}
+
 int ipcm__target_id(struct ipcm__target *target, uint64_t epoch, uint64_t *out)
 {
+    if (is_fresh(target, epoch, out))
+        return 0;
     const uint64_t process = ipcm__process();
     ipcm__forks_lock();
-    *out = target->id;
-    const bool fresh = target->epoch == epoch && target->process == process;
     const struct ipcm__target known = *target;
     ipcm__forks_unlock();
-    if (fresh)
-        return 0;
     struct opened found = {0};
     const int rc = find_again(&known, epoch, &found);
     if (rc != 0)
@@ -168,10 +180,10 @@ int ipcm__target_id(struct ipcm__target *target, uint64_t epoch, uint64_t *out)
     ipcm__forks_lock();
     const bool late = target->epoch == epoch && target->process == process;
     if (!late) {
-        target->id = found.id;
+        store_relaxed(&target->id, found.id);
         target->instance = found.instance;
-        target->epoch = epoch;
-        target->process = process;
+        store_release(&target->epoch, epoch);
+        store_release(&target->process, process);
     }
     *out = target->id;
     ipcm__forks_unlock();
