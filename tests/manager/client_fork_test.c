@@ -5,6 +5,9 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <ipc/time.h>
 
@@ -67,6 +70,30 @@ static void children_use_what_they_inherit(void)
         sum += number;
     }
     assert_int_equal(sum, 111 * (CHILDREN - 1) * CHILDREN / 2);
+    end();
+}
+
+/* Without atfork handlers: it still has its parent's descriptors. */
+static void a_raw_clone_connects_by_itself_too(void)
+{
+    begin();
+    OK(ipc_list_append_i64(scene.served, 1));
+    const long pid = syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        const bool done = ipc_list_append_i64(scene.served, 2) == 0 &&
+                          ipc_managed_lock_acquire_nowait(scene.lock) == 0 &&
+                          ipc_list_length(scene.served) == 2;
+        _exit(done ? 0 : 1);
+    }
+    int status = -1;
+    assert_int_equal(waitpid((pid_t)pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    /* The session was the child's own: its lock is free, ours goes on. */
+    IS(ipc_managed_lock_acquire_until(scene.lock, ipc_after_ms(5000)),
+       IPC_OWNER_DIED);
+    OK(ipc_managed_lock_release(scene.lock));
+    IS(ipc_list_length(scene.served), 2);
     end();
 }
 
@@ -285,6 +312,7 @@ static void a_childs_copy_does_not_keep_a_tcp_session_alive(void)
 
 static const struct test_case cases[] = {
     TEST_CASE(children_use_what_they_inherit),
+    TEST_CASE(a_raw_clone_connects_by_itself_too),
     TEST_CASE(a_child_closes_its_own_part_only),
     TEST_CASE(a_child_that_never_called_may_close_too),
     TEST_CASE(a_child_owns_nothing_that_its_parent_holds),

@@ -173,6 +173,58 @@ static void a_pipeline_is_done_once_wherever_it_is_cut(void)
     client_server_kill(server);
 }
 
+/* Of three calls the first cannot be sent, and the number of the third one's
+ * list has to be asked for, which is cut. */
+static void a_cut_while_they_are_prepared_sends_none_twice(void)
+{
+    enum {
+        REPLY = 7
+    };
+    struct client_server *server = client_server_new("tcp://127.0.0.1:0");
+    server->limits.session_grace_ms = 0; /* each time it is a new session */
+    client_server_start(server);
+    struct proxy *proxy = proxy_start(server);
+    ipc_manager *manager = client_connect_with(proxy->address, NULL);
+    ipc_manager *other = client_connect(server);
+    ipc_list *list, *second, *foreign;
+    OK(ipc_manager_list(manager, "list", &list));
+    OK(ipc_manager_list(manager, "second", &second));
+    OK(ipc_manager_list(other, "foreign", &foreign));
+    for (int32_t at = 0; at < REPLY; at++) {
+        const ipc_any value = ipc_i64(at);
+        const ipc_any elsewhere = ipc_any_list(foreign);
+        ipc_calls *calls;
+        OK(ipc_calls_new(manager, &calls));
+        IS(ipc_calls_add(calls, ipc_any_list(list), IPC_OP_LIST_APPEND,
+                         &elsewhere, 1),
+           0);
+        IS(ipc_calls_add(calls, ipc_any_list(list), IPC_OP_LIST_APPEND, &value,
+                         1),
+           1);
+        IS(ipc_calls_add(calls, ipc_any_list(second), IPC_OP_LIST_APPEND,
+                         &value, 1),
+           2);
+        arm(proxy, 0);
+        IS(ipc_list_length(list), at);
+        arm(proxy, at);
+        OK(ipc_calls_run(calls, 0));
+        IS(ipc_calls_result(calls, 0, NULL), -EXDEV);
+        OK(ipc_calls_result(calls, 1, NULL));
+        OK(ipc_calls_result(calls, 2, NULL));
+        OK(ipc_calls_free(calls));
+        IS(ipc_list_length(list), at + 1);
+        IS(ipc_list_length(second), at + 1);
+    }
+    assert_int_equal(proxy->cuts, 2 * REPLY);
+    OK(ipc_list_close(list));
+    OK(ipc_list_close(second));
+    OK(ipc_list_close(foreign));
+    OK(ipc_manager_close(other));
+    OK(ipc_manager_close(manager));
+    role_kill(&proxy->role);
+    client_server_kill(server);
+}
+
 static void what_is_held_stays_held_over_a_cut(void)
 {
     struct client_server *server = client_server_new("tcp://127.0.0.1:0");
@@ -329,6 +381,7 @@ static void durable_appends_are_done_once_while_the_server_is_killed(void)
 static const struct test_case cases[] = {
     TEST_CASE(an_append_is_done_once_wherever_its_reply_is_cut),
     TEST_CASE(a_pipeline_is_done_once_wherever_it_is_cut),
+    TEST_CASE(a_cut_while_they_are_prepared_sends_none_twice),
     TEST_CASE(what_is_held_stays_held_over_a_cut),
     TEST_CASE(waiting_goes_on_over_a_cut),
     TEST_CASE(names_are_found_again_and_the_rest_is_stale),

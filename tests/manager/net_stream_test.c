@@ -153,6 +153,57 @@ static void descriptors_that_nobody_takes_are_closed(void)
     end_pair(&pair);
 }
 
+static void unwanted_descriptors_do_not_come(void)
+{
+    struct pair pair = {.client_tls = NULL};
+    char text[4];
+    int ends[2];
+    begin_pair(&pair);
+    assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+    pair.server.no_fds = true;
+    pair.client.send_fd = ends[1];
+    assert_int_equal(ipcm__stream_write(&pair.client, "a", 1), 1);
+    assert_int_equal(ipcm__stream_read(&pair.server, text, 4), 1);
+    assert_int_equal(pair.server.got_fd, -1);
+    close(ends[1]);
+    /* Nobody has the other end any more. */
+    assert_int_equal(read(ends[0], text, 1), 0);
+    close(ends[0]);
+    end_pair(&pair);
+}
+
+/* ---- plain, waiting ---- */
+
+static void write_late(void *arg)
+{
+    struct pair *pair = arg;
+    struct pollfd item = {.fd = pair->client.fd, .events = POLLIN};
+    assert_int_equal(poll(&item, 1, 5000), 1);
+    assert_int_equal(ipcm__stream_write(&pair->client, "late", 4), 4);
+}
+
+static void a_reader_waits_as_long_as_it_was_told(void)
+{
+    struct pair pair = {.client_tls = NULL};
+    struct role role;
+    char text[8];
+    begin_pair(&pair);
+    pair.server.no_fds = true;
+    assert_int_equal(ipcm__stream_await(&pair.server, text, 8), -EAGAIN);
+    assert_true(ipcm__stream_let_wait(&pair.server, 1));
+    assert_int_equal(ipcm__stream_await(&pair.server, text, 8), -EAGAIN);
+    assert_int_equal(ipcm__stream_read(&pair.server, text, 8), -EAGAIN);
+    assert_true(ipcm__stream_let_wait(&pair.server, 30000));
+    role_start(&role, write_late, &pair);
+    assert_int_equal(ipcm__stream_write(&pair.server, "go", 2), 2);
+    assert_int_equal(ipcm__stream_await(&pair.server, text, 8), 4);
+    assert_memory_equal(text, "late", 4);
+    role_wait_ok(&role, 5000);
+    ipcm__stream_end(&pair.client);
+    assert_int_equal(ipcm__stream_await(&pair.server, text, 8), -EPIPE);
+    end_pair(&pair);
+}
+
 /* ---- TLS ---- */
 
 static int new_tls(bool server, const char *certificate, const char *ca,
@@ -452,6 +503,8 @@ static const struct test_case cases[] = {
     TEST_CASE(an_end_is_a_broken_pipe_and_no_signal),
     TEST_CASE(a_descriptor_goes_with_the_first_byte),
     TEST_CASE(descriptors_that_nobody_takes_are_closed),
+    TEST_CASE(unwanted_descriptors_do_not_come),
+    TEST_CASE(a_reader_waits_as_long_as_it_was_told),
     TEST_CASE(both_sides_know_the_same_certificate),
     TEST_CASE(reads_and_writes_do_the_handshake),
     TEST_CASE(long_data_goes_through_full_sockets),
