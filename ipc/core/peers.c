@@ -420,6 +420,13 @@ bool ipc__peer_ask(struct ipc__region *region, uint64_t owner,
     return out->number != 0 && load_acquire(&slot->waits_for) == out->number;
 }
 
+uint32_t ipc__peer_place(const struct ipc__region *region)
+{
+    const struct ipc__slot *slot =
+        find_slot((struct ipc__region *)(uintptr_t)region, ipc__self.id);
+    return slot != NULL ? (uint32_t)(slot - region->slots) + 1 : 0;
+}
+
 uint32_t ipc__peer_count(const struct ipc__region *region)
 {
     uint32_t count = 0;

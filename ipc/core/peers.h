@@ -101,6 +101,20 @@ void ipc__peer_say(struct ipc__region *region, const struct ipc__wait *wait);
 bool ipc__peer_ask(struct ipc__region *region, uint64_t owner,
                    struct ipc__wait *out);
 
+/* The calling thread's slot in the region, from 1; 0: it has none.  And does
+ * the thread of that identity live, which had this slot?  Two loads. */
+uint32_t ipc__peer_place(const struct ipc__region *region);
+static inline bool ipc__peer_is_at(const struct ipc__region *region,
+                                   uint32_t place, uint64_t id)
+{
+    if (unlikely(place == 0 || place > IPC__REGION_SLOTS))
+        return false;
+    const struct ipc__slot *slot = &region->slots[place - 1];
+    return load_relaxed(&slot->life) ==
+               (((uint32_t)id & FUTEX_TID_MASK) | FUTEX_WAITERS) &&
+           load_relaxed(&slot->birth) == (uint32_t)(id >> 32);
+}
+
 /* Threads in the region's table that live. */
 uint32_t ipc__peer_count(const struct ipc__region *region);
 

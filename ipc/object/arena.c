@@ -238,6 +238,36 @@ int ipc_arena_attach(int fd, ipc_arena **out)
     return rc == 0 ? arena_of(region, NOUN, out) : rc;
 }
 
+/* ---- the owner ---- */
+
+static int own(ipc_arena *arena, struct ipc__region *region)
+{
+    if (arena->owner != 0)
+        return ipc__fail(-EBUSY, "the arena has an owner already");
+    const uint32_t place = ipc__peer_place(region);
+    if (place == 0)
+        return ipc__fail(-ENOTSUP, "the kernel would not tell the others of "
+                                   "the end of this thread");
+    store_relaxed(&arena->owner, ipc__self.id);
+    store_release(&arena->owner_place, place);
+    return 0;
+}
+
+int ipc_arena_own(ipc_arena *arena)
+{
+    struct ipc__visit v;
+    struct ipc__region *region = ipc__region_find(arena, NULL, NULL);
+    if (region == NULL || arena != ipc__region_data(region) ||
+        region->facts.kind != IPC__REGION_ARENA)
+        return ipc__fail(-EINVAL, "an arena in family memory is the family's");
+    int rc = ipc__arena_enter(&v, arena);
+    if (rc != 0)
+        return rc;
+    const int owned = own(arena, region);
+    rc = ipc__arena_leave_unchanged(&v);
+    return rc < 0 ? rc : owned;
+}
+
 /* ---- the family's own ---- */
 
 static SLOW_PATH int make_default(struct ipc__region *family, ipc_arena **out)

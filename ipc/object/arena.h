@@ -41,6 +41,7 @@
 
 #include "base/atomic.h"
 #include "base/bits.h"
+#include "core/peers.h"
 
 #define IPC__BINS      272
 #define IPC__SAVED_MAX 2048 /* words of the journal */
@@ -77,7 +78,10 @@ struct ipc_arena {
     uint32_t ring;           /* something that is watched has changed */
     uint32_t bell;           /* who watches sleeps on it */
     uint32_t spoilt;         /* -EUCLEAN for everybody from now on */
-    uint64_t reserved[7];
+    uint64_t owner;          /* whose it is, or 0: see ipc_arena_own() */
+    uint32_t owner_place;    /* his slot in the region, from 1; 0: no owner */
+    uint32_t reserved_32;
+    uint64_t reserved[5];
 
     /* Journalled: free blocks by size. */
     uint64_t bitmap[(IPC__BINS + 63) / 64];
@@ -94,6 +98,12 @@ struct ipc__visit {
     int rc;
     bool outer; /* it took the lock: not in a transaction */
 };
+
+/* The region of an arena that has a name or a descriptor. */
+static inline struct ipc__region *ipc__arena_region(const ipc_arena *arena)
+{
+    return (struct ipc__region *)((uintptr_t)arena - IPC__REGION_TABLE);
+}
 
 /* ---- visits ---- */
 

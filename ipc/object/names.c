@@ -84,6 +84,47 @@ static struct ipc__handle *get(ipc_arena *arena, const char *name,
     return NULL;
 }
 
+static struct ipc__handle *find(struct ipc__visit *v, const ipc_any *name,
+                                uint32_t type)
+{
+    struct ipc__object *root = root_of(v);
+    const struct ipc__item *item =
+        root != NULL ? ipc__table_find(v, root, name) : NULL;
+    if (v->rc < 0)
+        return NULL;
+    if (item == NULL)
+        (void)ipc__visit_fail(
+            v, -ENOENT, "nothing in the arena is named \"%s\"", name->str);
+    else if (type != 0 && item->tag != type)
+        (void)ipc__visit_fail(v, -EINVAL, "\"%s\" is a %s, not a %s", name->str,
+                              ipc_type_name(item->tag), ipc_type_name(type));
+    const struct ipc__object *object =
+        v->rc == 0 ? ipc__object_at(v, item->value) : NULL;
+    return object != NULL ? ipc__handle_make(v, object) : NULL;
+}
+
+int ipc_arena_find(ipc_arena *arena, const char *name, uint32_t type,
+                   ipc_any *out)
+{
+    struct ipc__visit v;
+    ipc_any key;
+    int rc = check_name(name, &key);
+    if (rc == 0)
+        rc = ipc__arena_enter(&v, arena);
+    if (rc != 0)
+        return rc;
+    struct ipc__handle *handle = find(&v, &key, type);
+    rc = ipc__arena_leave_unchanged(&v);
+    if (rc != 0 || handle == NULL) {
+        if (handle != NULL)
+            (void)ipc__handle_close(handle);
+        return rc;
+    }
+    *out = ipc_any_with_type(handle->type);
+    out->list = (ipc_list *)handle;
+    return 0;
+}
+
 int ipc_arena_list(ipc_arena *arena, const char *name, ipc_list **out)
 {
     int rc;

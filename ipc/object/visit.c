@@ -9,6 +9,9 @@
  *                   first word of each block
  *   ring, bell      something watched was changed; and what its watchers sleep
  *                   on
+ *   owner, owner_place   whose it is, if it is somebody's.  Written once, by
+ *                   him; read by all who have the lock: his slot's life word
+ *                   is what the kernel changes when he ends
  *
  * Invariants
  *   1  nobody holds the lock: saved is 0, in_transaction is 0;
@@ -23,7 +26,8 @@
  * Death
  *   Who takes the lock then undoes what was not committed and rings, for the
  *   dead may not have come to that.  What is parked stays parked for the next
- *   one who leaves. */
+ *   one who leaves.  Of the owner: all who enter later, or commit, get -ESTALE;
+ *   nothing is undone or drained any more. */
 #include <errno.h>
 #include <limits.h>
 #include <stdarg.h>
@@ -57,6 +61,23 @@ static int fail_spoilt(const ipc_arena *arena)
     char name[IPC__NAME_BYTES];
     return ipc__fail(
         -EUCLEAN, "the memory of %s was spoilt",
+        ipc__object_name("arena", arena->lock.label_, arena, name));
+}
+
+/* Of an owner who has ended: nobody needs what is in it any more. */
+static bool is_over(const ipc_arena *arena)
+{
+    const uint32_t place = load_relaxed(&arena->owner_place);
+    return unlikely(place != 0) &&
+           unlikely(!ipc__peer_is_at(ipc__arena_region(arena), place,
+                                     load_relaxed(&arena->owner)));
+}
+
+static SLOW_PATH int fail_over(const ipc_arena *arena)
+{
+    char name[IPC__NAME_BYTES];
+    return ipc__fail(
+        -ESTALE, "%s is no more: its owner has ended",
         ipc__object_name("arena", arena->lock.label_, arena, name));
 }
 
@@ -124,6 +145,8 @@ int ipc__visit_begin(struct ipc__visit *v, ipc_arena *arena)
     }
     if (unlikely(load_relaxed(&arena->spoilt) != 0))
         v->rc = fail_spoilt(arena);
+    else if (is_over(arena))
+        v->rc = fail_over(arena);
     return v->rc;
 }
 
@@ -333,9 +356,9 @@ static int begin_transaction(ipc_arena *arena, ipc_deadline deadline)
     rc = lock(arena, deadline);
     if (rc != 0)
         return rc;
-    if (load_relaxed(&arena->spoilt) != 0) {
+    if (load_relaxed(&arena->spoilt) != 0 || is_over(arena)) {
         unlock(arena);
-        return fail_spoilt(arena);
+        return is_over(arena) ? fail_over(arena) : fail_spoilt(arena);
     }
     store_relaxed(&arena->in_transaction, 1);
     return 0;

@@ -109,6 +109,15 @@ IPC_API IPC_MUST_USE int ipc_arena_create_fd(const ipc_arena_options *options,
 IPC_API IPC_MUST_USE int ipc_arena_attach(int fd, ipc_arena **out)
     IPC_NONNULL(2);
 
+/* An arena of that kind, or with a name, is the calling thread's from now on:
+ * when that thread ends, however it ends, the arena is over, and every call on
+ * what is in it, by whomever, is -ESTALE at once, so that nothing is written
+ * where nobody will read it.  For servers that give their arena out.
+ *
+ * Errors: -EBUSY it is somebody's; -EINVAL it lies in family memory; -ENOTSUP
+ * the kernel would not tell others of the thread's end. */
+IPC_API IPC_MUST_USE int ipc_arena_own(ipc_arena *arena) IPC_NONNULL(1);
+
 /* ---- what is in it, by name ----
  *
  * The container of that name, which is made empty if there is none.  Close the
@@ -125,6 +134,13 @@ IPC_API IPC_MUST_USE int ipc_arena_set(ipc_arena *arena, const char *name,
 IPC_API IPC_MUST_USE int ipc_arena_namespace(ipc_arena *arena, const char *name,
                                              ipc_namespace **out)
     IPC_NONNULL(1, 2, 3);
+
+/* The container of that name if there is one, of this type (0: of any); nothing
+ * is made.  *out is a handle: ipc_any_free() in the end.  -ENOENT nothing has
+ * the name; -EINVAL something of another type. */
+IPC_API IPC_MUST_USE int ipc_arena_find(ipc_arena *arena, const char *name,
+                                        uint32_t type, ipc_any *out)
+    IPC_NONNULL(1, 2, 4);
 
 /* The arena has no name for it any more; -ENOENT it had none.  What nothing
  * else holds is gone then. */
