@@ -59,38 +59,19 @@ int ipc__list_remote_replace(ipc_list *list, int64_t start, int64_t stop,
     return rc;
 }
 
-/* Is the item of the type?  The call does not say which one is asked for. */
-static int check_type(ipc_list *list, int64_t index, uint32_t type)
-{
-    ipc_any value;
-    const int rc = ipc_list_get(list, index, &value);
-    if (rc != 0)
-        return rc;
-    const uint32_t is = value.type;
-    ipc_any_free(&value);
-    return is == type
-               ? 0
-               : ipc__fail(-EINVAL, "the item is no %s", ipc_type_name(type));
-}
-
 int ipc__list_remote_pop(ipc_list *list, int64_t index, uint32_t type,
                          ipc_any *out)
 {
-    const ipc_any arg = ipc_i64(index);
+    const ipc_any args[] = {ipc_i64(index), ipc_i64(type)};
     ipc_any value;
-    int rc = type != 0 ? check_type(list, index, type) : 0;
-    if (rc == 0)
-        rc = ipc__remote_call(&list->handle, IPC_OP_LIST_POP, &arg, 1, &value,
-                              1);
+    const int rc = ipc__remote_call(&list->handle, IPC_OP_LIST_POP, args,
+                                    type != 0 ? 2 : 1, &value, 1);
     if (rc != 0)
         return rc;
     if (type != 0 && value.type != type) {
-        /* Somebody has put another one there meanwhile. */
-        rc = ipc_list_insert(list, index, value);
         ipc_any_free(&value);
-        return rc != 0 ? rc
-                       : ipc__fail(-EINVAL, "the item is no %s",
-                                   ipc_type_name(type));
+        return ipc__fail(-EPROTO, "another item came than a %s",
+                         ipc_type_name(type));
     }
     if (out != NULL)
         *out = value;

@@ -44,13 +44,29 @@ static int set(const ipc_any *handle, const ipc_any *args, size_t count,
     return rc == 0 ? ipc_list_set(handle->list, index, args[1]) : rc;
 }
 
+static int expect_type(ipc_list *list, int64_t index, const ipc_any *arg)
+{
+    uint64_t type = 0;
+    ipc_any value = ipc_nil();
+    int rc = ipcm__take_u64(arg, &type);
+    if (rc == 0)
+        rc = ipc_list_get(list, index, &value);
+    if (rc == 0 && value.type != type)
+        rc = ipcm__fail(-EINVAL, "the item is no %s but a %s",
+                        ipc_type_name((uint32_t)type),
+                        ipc_type_name(value.type));
+    ipc_any_free(&value);
+    return rc;
+}
+
 static int pop(const ipc_any *handle, const ipc_any *args, size_t count,
                ipc_anys *results)
 {
-    (void)count;
     int64_t index = 0;
     ipc_any value = ipc_nil();
     int rc = ipcm__take_i64(&args[0], &index);
+    if (rc == 0 && count > 1)
+        rc = expect_type(handle->list, index, &args[1]);
     if (rc == 0)
         rc = ipc_list_pop(handle->list, index, &value);
     return rc < 0 ? rc : ipcm__result_one(results, value);
@@ -214,7 +230,7 @@ const struct ipcm__container_op ipcm__list_ops[] = {
     OP(INSERT) = {2, 2, insert},
     OP(GET) = {1, 1, get},
     OP(SET) = {2, 2, set},
-    OP(POP) = {1, 1, pop},
+    OP(POP) = {1, 2, pop},
     OP(REMOVE) = {1, 1, remove_one},
     OP(INDEX) = {3, 3, index_of},
     OP(COUNT) = {1, 1, count_of},

@@ -58,7 +58,14 @@ static void change_items(void)
     must(0, room.guest, LIST(INSERT), room.list, ipc_i64(0), ipc_i64(9));
     EXPECT_LIST(&room, 9, 3, 1, 2, 1);
     must(0, room.guest, LIST(SET), room.list, ipc_i64(0), ipc_i64(8));
-    must(0, room.guest, LIST(POP), room.list, ipc_i64(0));
+    must(-EINVAL, room.guest, LIST(POP), room.list, ipc_i64(0),
+         ipc_i64(IPC_TYPE_STR));
+    must(-ERANGE, room.guest, LIST(POP), room.list, ipc_i64(9),
+         ipc_i64(IPC_TYPE_I64));
+    must(-EINVAL, room.guest, LIST(POP), room.list, ipc_i64(0), ipc_str("int"));
+    EXPECT_LIST(&room, 8, 3, 1, 2, 1);
+    must(0, room.guest, LIST(POP), room.list, ipc_i64(0),
+         ipc_i64(IPC_TYPE_I64));
     expect_i64(room.guest, 0, 8);
     must(0, room.guest, LIST(COUNT), room.list, ipc_i64(1));
     expect_i64(room.guest, 0, 2);

@@ -83,6 +83,18 @@ static int change(enum ipc_op op, const ipc_any *args, size_t count)
     }
 }
 
+/* index, type: is it of that? */
+static int look_at_type(const ipc_any *args)
+{
+    ipc_any value;
+    const int rc = ipc_list_get(list, number(args, 0), &value);
+    if (rc != 0)
+        return rc;
+    const bool same = value.type == (uint32_t)number(args, 1);
+    ipc_any_free(&value);
+    return same ? 0 : -EINVAL;
+}
+
 static int ask(enum ipc_op op, const ipc_any *args, ipc_anys *results)
 {
     ipc_any value = ipc_nil();
@@ -95,7 +107,9 @@ static int ask(enum ipc_op op, const ipc_any *args, ipc_anys *results)
     case IPC_OP_LIST_POP:
         if (there.before_pop != NULL)
             there.before_pop();
-        rc = ipc_list_pop(list, number(args, 0), &value);
+        rc = there.count > 1 ? look_at_type(args) : 0;
+        if (rc == 0)
+            rc = ipc_list_pop(list, number(args, 0), &value);
         return give_value(results, rc, value);
     case IPC_OP_LIST_INDEX:
         rc = ipc_list_index(list, args[0], number(args, 1), number(args, 2),
@@ -261,10 +275,17 @@ static void a_typed_pop_that_comes_late_takes_nothing(void)
     begin();
     fill(0, 2);
     there.before_pop = put_text_first;
+    there.calls = 0;
     expect_rc(ipc_list_pop_i64(far, 0, &is), -EINVAL);
+    assert_int_equal(there.calls, 1); /* at no time was it out of the list */
     assert_int_equal(is, 1);
     expect_rc(ipc_list_contains(list, ipc_str("somebody else's")), 1);
     assert_int_equal(i64_at(1), 0);
+    there.answer = ipc_f64(0.5);
+    there.answers = 1;
+    there.wrong = true;
+    expect_rc(ipc_list_pop_i64(far, 0, &is), -EPROTO);
+    there.wrong = false;
     end_arena();
 }
 

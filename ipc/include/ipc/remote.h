@@ -20,7 +20,8 @@ enum ipc_op {
     IPC_OP_LIST_INSERT = 2,   /* index, value */
     IPC_OP_LIST_GET = 3,      /* index -> value */
     IPC_OP_LIST_SET = 4,      /* index, value */
-    IPC_OP_LIST_POP = 5,      /* index -> value */
+    IPC_OP_LIST_POP = 5,      /* index -> value; index, type -> value of that
+                                 type, else -EINVAL and it stays */
     IPC_OP_LIST_REMOVE = 6,   /* value */
     IPC_OP_LIST_INDEX = 7,    /* value, start, stop -> index */
     IPC_OP_LIST_COUNT = 8,    /* value -> number */
