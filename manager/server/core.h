@@ -153,6 +153,9 @@ int ipcm__object_meet(struct ipcm__server *server, enum ipcm__place place,
                       uint32_t durability, ipc_any *handle,
                       struct ipcm__object **out);
 
+/* A number that no object has, or will have. */
+uint64_t ipcm__object_next_id(struct ipcm__server *server);
+
 /* Has it neither name nor references?  Then it goes, or is loose. */
 void ipcm__object_look(struct ipcm__object *object);
 

@@ -111,30 +111,49 @@ static int find_or_meet(struct ipcm__session *session,
     return 0;
 }
 
+/* One more reference.  What was only met for it goes again if that fails. */
+static int refer(struct ipcm__session *session, struct ipcm__object *object,
+                 bool is_new)
+{
+    int rc = ipcm__session_refer(session, object);
+    if (rc == 0) {
+        rc = ipcm__note_referred(object);
+        if (rc < 0)
+            ipcm__session_unrefer(session, object, 1);
+    } else if (is_new) {
+        char detail[256];
+        (void)snprintf(detail, sizeof detail, "%s", ipc_error_detail());
+        ipcm__object_look(object);
+        rc = ipcm__fail(rc, "%s", detail);
+    }
+    return rc;
+}
+
+/* -ESTALE: it was taken out of its last holder by this very call, and is no
+ * more once that holds.  Whoever gets the number finds that out; it is not
+ * referred to, and, if it had a number before, not ended here: the call may
+ * still be undone. */
 static int to_number(struct ipcm__session *session,
                      const struct ipcm__object *from, ipc_any *value,
                      bool owned)
 {
     struct ipcm__object *object;
     const uint32_t type = value->type;
+    uint64_t id = 0;
+    const size_t before = from->server->objects.count;
     int rc = find_or_meet(session, from, value, owned, &object);
-    if (rc == 0 && session != NULL) {
-        rc = ipcm__session_refer(session, object);
-        if (rc == 0) {
-            rc = ipcm__note_referred(object);
-            if (rc < 0)
-                ipcm__session_unrefer(session, object, 1);
-        } else {
-            char detail[256];
-            (void)snprintf(detail, sizeof detail, "%s", ipc_error_detail());
-            ipcm__object_look(object);
-            rc = ipcm__fail(rc, "%s", detail);
-        }
+    if (rc == 0) {
+        id = object->id;
+        if (session != NULL)
+            rc = refer(session, object, from->server->objects.count != before);
+    } else if (rc == -ESTALE && !owned) {
+        id = ipcm__object_next_id(from->server);
+        ipc_any_free(value);
     }
-    if (rc < 0)
+    if (rc < 0 && (rc != -ESTALE || owned))
         return rc;
     *value = ipc_any_with_type(type);
-    value->u64 = object->id;
+    value->u64 = id;
     return 0;
 }
 

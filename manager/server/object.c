@@ -89,7 +89,7 @@ void ipcm__object_retime(struct ipcm__object *object)
                         object->kind->next(object));
 }
 
-static uint64_t next_id(struct ipcm__server *server)
+uint64_t ipcm__object_next_id(struct ipcm__server *server)
 {
     const uint64_t epoch = ipcm__keeper_epoch(server->keeper);
     const uint64_t base = epoch > 1 ? (epoch - 1) << EPOCH_SHIFT : 0;
@@ -106,7 +106,7 @@ static int new_object(struct ipcm__server *server,
     struct ipcm__object *object = calloc(1, sizeof *object);
     if (object == NULL)
         return ipcm__fail(-ENOMEM, "no memory for an object");
-    object->id = plan->id != 0 ? plan->id : next_id(server);
+    object->id = plan->id != 0 ? plan->id : ipcm__object_next_id(server);
     object->kind = plan->kind;
     object->server = server;
     object->type = plan->type;
