@@ -1,6 +1,11 @@
 /* The arena that the server gives out, and handles into it.
  *
  * State
+ *   arena, arena_instance, former   of a manager.  A server's arena ends with
+ *           the server (ipc_arena_own()): every call on what is in it is -ESTALE
+ *           from then on.  The next server has another one, which is fetched
+ *           when something in it is opened.  The old one stays mapped until the
+ *           manager is closed, as handles may point into it.
  *   given   anonymous containers in it that this process has a reference to:
  *           which one, by the identity of its handles, and its number.  Under
  *           the lock of forks.  A forked child has inherited handles, but not
@@ -13,6 +18,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/atomic.h"
 #include "client/fork.h"
 #include "fail.h"
 
@@ -27,23 +33,65 @@ struct given {
 
 static struct list given = {&given, &given};
 
+/* Handles into it may be open still, and say -ESTALE. */
+struct ipcm__former {
+    struct ipcm__former *next;
+    ipc_arena *arena;
+};
+
 /* ---- having it ---- */
 
-static int ask_for_it(ipc_manager *manager, uint64_t epoch)
+/* Keep what that server has handed out, which may be nothing. */
+static int adopt(ipc_manager *manager, ipc_arena *arena, uint64_t instance)
 {
-    struct ipcm__ask ask = {.request = {.op = IPCM__OP_ARENA}, .fd = -1};
-    int rc = ipcm__link_ask(manager, epoch, &ask, 1, IPC_TIME_FOREVER);
-    if (rc == 0)
-        rc = ask.status;
-    if (rc == 0) {
-        ipcm__free_numbers(&ask.results);
-        /* Not every server is in this machine's memory. */
-        if (ask.fd >= 0 && ipc_arena_attach(ask.fd, &manager->arena) == 0)
-            manager->arena_instance = ask.instance;
+    struct ipcm__former *former = calloc(1, sizeof *former);
+    if (former == NULL) {
+        (void)ipc_arena_close(arena);
+        return ipcm__fail(-ENOMEM, "no memory for an arena");
     }
-    if (ask.fd >= 0)
-        close(ask.fd);
-    return rc == -EPERM || rc == -ENOSYS || rc == -ENOTSUP ? 0 : rc;
+    ipcm__forks_lock();
+    const bool late = manager->arena_instance == instance;
+    ipc_arena *before = manager->arena;
+    if (!late) {
+        former->arena = before;
+        manager->arena_instance = instance;
+        store_release(&manager->arena, arena);
+    }
+    if (!late && before != NULL) {
+        former->next = manager->former;
+        manager->former = former;
+        former = NULL;
+    }
+    ipcm__forks_unlock();
+    if (late)
+        (void)ipc_arena_close(arena);
+    free(former);
+    return 0;
+}
+
+/* -EBUSY: it is on its way to another thread, over the same connection. */
+static int ask_for_it(ipc_manager *manager, uint64_t epoch, uint64_t instance)
+{
+    ipc_arena *arena = NULL;
+    int rc = -EBUSY;
+    for (int i = 0; rc == -EBUSY && i < IPCM__TRIES; i++) {
+        struct ipcm__ask ask = {.request = {.op = IPCM__OP_ARENA}, .fd = -1};
+        rc = ipcm__link_ask(manager, epoch, &ask, 1, IPC_TIME_FOREVER);
+        if (rc == 0)
+            rc = ask.status;
+        if (rc == 0) {
+            ipcm__free_numbers(&ask.results);
+            instance = ask.instance;
+            /* Not every server is in this machine's memory. */
+            if (ask.fd >= 0 && ipc_arena_attach(ask.fd, &arena) != 0)
+                arena = NULL;
+        }
+        if (ask.fd >= 0)
+            close(ask.fd);
+    }
+    if (rc == 0 || rc == -EPERM || rc == -ENOSYS || rc == -ENOTSUP)
+        rc = adopt(manager, arena, instance);
+    return rc;
 }
 
 int ipcm__arena_fetch(ipc_manager *manager)
@@ -59,40 +107,40 @@ int ipcm__arena_fetch(ipc_manager *manager)
         rc = ipcm__link_up(manager, &epoch);
         if (rc != 0)
             return rc;
-        if (ipcm__link_instance(manager, epoch, &flags) == 0)
+        const uint64_t instance = ipcm__link_instance(manager, epoch, &flags);
+        if (instance == 0)
             rc = IPCM__AGAIN;
         else if ((flags & IPCM__WELCOME_ARENA) != 0)
-            rc = ask_for_it(manager, epoch);
+            rc = ask_for_it(manager, epoch, instance);
+        else
+            rc = adopt(manager, NULL, instance);
     }
     return rc == IPCM__AGAIN ? ipcm__fail_again() : rc;
 }
 
 /* ---- handles ---- */
 
-static int find_by_name(ipc_arena *arena, uint32_t type, const char *name,
-                        ipc_any *out)
+/* The arena of the target's server: *known is false if that was not asked for
+ * it yet. */
+static ipc_arena *arena_of(const struct ipcm__target *target, bool *known)
 {
-    ipc_any found = ipc_any_with_type(type);
-    int rc = -EINVAL;
-    switch (type) {
-    case IPC_TYPE_LIST:
-        rc = ipc_arena_list(arena, name, &found.list);
-        break;
-    case IPC_TYPE_DICT:
-        rc = ipc_arena_dict(arena, name, &found.dict);
-        break;
-    case IPC_TYPE_SET:
-        rc = ipc_arena_set(arena, name, &found.set);
-        break;
-    case IPC_TYPE_NAMESPACE:
-        rc = ipc_arena_namespace(arena, name, &found.names);
-        break;
-    default:
-        break;
-    }
-    if (rc >= 0)
-        *out = found;
-    return rc < 0 ? rc : 0;
+    const ipc_manager *manager = target->manager;
+    ipcm__forks_lock();
+    *known = manager->arena_instance == target->instance;
+    ipc_arena *arena = *known ? manager->arena : NULL;
+    ipcm__forks_unlock();
+    return arena;
+}
+
+static int find_arena(const struct ipcm__target *target, ipc_arena **out)
+{
+    bool known = false;
+    *out = arena_of(target, &known);
+    if (known)
+        return 0;
+    const int rc = ipcm__arena_fetch(target->manager);
+    *out = rc == 0 ? arena_of(target, &known) : NULL;
+    return rc;
 }
 
 static int remember(const struct ipcm__target *target, const ipc_any *handle)
@@ -113,16 +161,20 @@ static int remember(const struct ipcm__target *target, const ipc_any *handle)
 
 int ipcm__arena_handle(struct ipcm__target *target, ipc_any *out)
 {
-    const ipc_manager *manager = target->manager;
-    if (manager->arena == NULL || manager->arena_instance != target->instance)
-        return -ENOENT;
     char name[32];
-    snprintf(name, sizeof name, "#%" PRIu64, target->id);
+    ipc_arena *arena = NULL;
     ipc_any handle;
-    int rc = find_by_name(manager->arena, target->type,
-                          target->name != NULL ? target->name : name, &handle);
+    int rc = find_arena(target, &arena);
+    if (rc != 0 || arena == NULL)
+        return rc != 0 ? rc : 1;
+    snprintf(name, sizeof name, "#%" PRIu64, target->id);
+    /* Its name may have been removed since the server has answered: then it is
+     * the reference that we have of it.  Made anew by that name, here, it would
+     * be another one, of which the server knows nothing. */
+    rc = ipc_arena_find(arena, target->name != NULL ? target->name : name,
+                        target->type, &handle);
     if (rc != 0)
-        return rc;
+        return rc == -ENOENT ? 1 : rc;
     if (target->name == NULL) {
         rc = remember(target, &handle);
         if (rc != 0) {
@@ -163,9 +215,29 @@ void ipcm__arena_drop(ipc_manager *manager, const ipc_any *handle)
     free(entry);
 }
 
-void ipcm__arena_forget(const ipc_manager *manager)
+static void forget_given(const ipc_manager *manager)
 {
     struct given *entry;
     while ((entry = take_given(manager, 0)) != NULL)
         free(entry);
+}
+
+/* ---- the end ---- */
+
+int ipcm__arenas_close(ipc_manager *manager)
+{
+    while (manager->former != NULL) {
+        struct ipcm__former *former = manager->former;
+        const int rc = ipc_arena_close(former->arena);
+        if (rc != 0)
+            return rc;
+        manager->former = former->next;
+        free(former);
+    }
+    const int rc = ipc_arena_close(manager->arena);
+    if (rc != 0)
+        return rc;
+    store_release(&manager->arena, NULL);
+    forget_given(manager);
+    return 0;
 }

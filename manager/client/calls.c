@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/atomic.h"
 #include "fail.h"
 #include "server/containers.h"
 
@@ -117,7 +118,7 @@ static int check_call(const ipc_calls *calls, const ipc_any *handle,
                           "together with others",
                           op);
     if (!ipcm__is_container(handle) || handle->list == NULL ||
-        (there == NULL && calls->manager->arena == NULL) ||
+        (there == NULL && load_acquire(&calls->manager->arena) == NULL) ||
         (there != NULL && there->target.manager != calls->manager))
         return ipcm__fail(-EINVAL, "it is no handle of this manager");
     return 0;
@@ -193,7 +194,7 @@ static void forget_results(ipc_calls *calls)
 
 static int run_transaction(ipc_calls *calls)
 {
-    ipc_arena *arena = calls->manager->arena;
+    ipc_arena *arena = load_acquire(&calls->manager->arena);
     int rc = ipc_atomic_begin(arena);
     if (rc != 0)
         return rc;

@@ -63,19 +63,21 @@ struct ipc_manager {
     uint32_t connect_ms;
     uint32_t reconnect_ms;
     uint32_t reply_ms;
-    char label[24];
+    char label[24]; /* "": none */
     char address_text[IPCM__ADDRESS_TEXT];
     struct ipcm__address address;
     uint8_t key[IPC_MANAGER_KEY_MAX];
     size_t key_bytes;
     struct ipcm__tls *tls;   /* NULL: not tls */
     struct ipcm__link *link; /* of the process that made it; atomic */
-    ipc_arena *arena;        /* NULL: was not handed one */
-    uint64_t arena_instance; /* of the server whose it is */
-    ipc_process server;      /* that we started */
-    int32_t starter;         /* the pid that did; 0: nobody */
-    int stop_fd;             /* an eventfd that ends it; -1: none */
-    uint32_t drain_ms;       /* that it takes for its end */
+    ipc_arena *arena;        /* NULL: was not handed one; atomic */
+    uint64_t arena_instance; /* of the server that was asked for it last; this
+                                and former under the lock of forks */
+    struct ipcm__former *former; /* arenas of servers before that */
+    ipc_process server;          /* that we started */
+    int32_t starter;             /* the pid that did; 0: nobody */
+    int stop_fd;                 /* an eventfd that ends it; -1: none */
+    uint32_t drain_ms;           /* that it takes for its end */
 };
 
 /* ---- managers ---- */
@@ -85,6 +87,7 @@ ipc_manager *ipcm__manager_new(void);
 int ipcm__manager_fill(ipc_manager *manager, const char *address,
                        const void *key, size_t key_bytes,
                        const ipc_manager_connect_options *options);
+void ipcm__label_take(ipc_manager *manager, const char *label);
 void ipcm__manager_hold(ipc_manager *manager);
 void ipcm__manager_drop(ipc_manager *manager);
 
@@ -296,12 +299,16 @@ const char *ipcm__container_type(uint32_t type);
 /* Ask for it and attach it, if the server gives it: 0, also if it does not. */
 int ipcm__arena_fetch(ipc_manager *manager);
 
-/* A handle to what lies there, of which this process has a reference; -ENOENT
- * this process has not mapped it.  The target is ended, if it succeeds. */
+/* A handle to what lies there, of which this process has a reference; fetches
+ * the arena if it is another server's by now.  0, and the target is ended; 1: it
+ * has to be asked for, as this process has not mapped it, or its name is gone;
+ * -ESTALE the server is. */
 int ipcm__arena_handle(struct ipcm__target *target, ipc_any *out);
 
-/* The reference to an anonymous one is given back; all are forgotten. */
+/* Unmap them all.  -EBUSY: the calling thread is in a transaction. */
+int ipcm__arenas_close(ipc_manager *manager);
+
+/* The reference to an anonymous one is given back. */
 void ipcm__arena_drop(ipc_manager *manager, const ipc_any *handle);
-void ipcm__arena_forget(const ipc_manager *manager);
 
 #endif

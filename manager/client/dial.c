@@ -126,7 +126,8 @@ static int shake_hands(const struct progress *on, const struct ipcm__dial *dial,
         return rc;
     while (rc == IPCM__SHAKE_MORE) {
         rc = say(on, &shake);
-        if (rc == 0)
+        /* Who does not listen any more may have said why. */
+        if (rc == 0 || rc == -EPIPE)
             rc = hear(on, &shake);
     }
     if (rc == IPCM__SHAKE_DONE) {
@@ -155,5 +156,5 @@ int ipcm__dial(const struct ipcm__dial *dial, ipc_deadline deadline,
     rc = shake_hands(&on, dial, welcome);
     if (rc != 0)
         ipcm__stream_end(stream);
-    return rc;
+    return rc == -EPIPE ? -ECONNRESET : rc;
 }

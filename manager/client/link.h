@@ -139,6 +139,11 @@ void ipcm__link_note_drop(struct ipcm__link *link, uint64_t object);
 /* What was sent and not answered, once more on a new connection. */
 void ipcm__link_repeat(struct ipcm__link *link);
 
+/* ---- label.c ---- */
+
+/* A new connection: the label is to be sent. */
+void ipcm__link_label(struct ipcm__link *link);
+
 /* ---- link_receive.c ---- */
 
 /* Read what is there, and hand out the replies. */

@@ -174,6 +174,7 @@ int ipcm__link_begin(struct ipcm__link *link, const struct ipcm__stream *stream,
                  "happened, or has not");
     ipcm__link_register(link);
     tell_all(link, 0, NULL);
+    ipcm__link_label(link);
     ipcm__link_submit(link);
     return 0;
 }

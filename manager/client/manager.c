@@ -17,6 +17,10 @@
 #define RECONNECT_MS 10000u
 #define REPLY_MS     30000u
 
+/* Between attempts at a first connection. */
+#define FIRST_PAUSE_MS 5
+#define LAST_PAUSE_MS  200
+
 /* ---- references ---- */
 
 void ipcm__manager_hold(ipc_manager *manager)
@@ -100,8 +104,7 @@ int ipcm__manager_fill(ipc_manager *manager, const char *address,
     manager->reconnect_ms =
         options->reconnect_ms != 0 ? options->reconnect_ms : RECONNECT_MS;
     manager->reply_ms = options->reply_ms != 0 ? options->reply_ms : REPLY_MS;
-    if (options->label != NULL)
-        snprintf(manager->label, sizeof manager->label, "%s", options->label);
+    ipcm__label_take(manager, options->label);
     int rc = take_address(manager, address);
     if (rc == 0)
         rc = take_key(manager, key, key_bytes);
@@ -110,11 +113,26 @@ int ipcm__manager_fill(ipc_manager *manager, const char *address,
     return rc;
 }
 
+/* May somebody be there again soon, who was there a moment ago? */
+static bool may_return(ipc_manager *manager, int rc)
+{
+    return (rc == -ECONNRESET || rc == -ECONNREFUSED || rc == -ENOENT) &&
+           !(ipcm__server_is_ours(manager) && ipcm__server_has_ended(manager));
+}
+
+/* A server that ends in the middle of the handshake may be one that is started
+ * again. */
 int ipcm__manager_begin(ipc_manager *manager)
 {
-    int rc = ipcm__link_connect(manager, ipc_after_ms(manager->connect_ms));
-    if (rc == -EPIPE)
-        rc = -EPROTO;
+    const ipc_deadline deadline = ipc_after_ms(manager->connect_ms);
+    int rc = ipcm__link_connect(manager, deadline);
+    const bool was_there = rc == -ECONNRESET;
+    for (int ms = FIRST_PAUSE_MS; was_there && may_return(manager, rc) &&
+                                  ipc_time_left(deadline) > IPC_MS(ms);
+         ms = ms < LAST_PAUSE_MS ? 2 * ms : ms) {
+        ipc_sleep_until(ipc_after_ms(ms));
+        rc = ipcm__link_connect(manager, deadline);
+    }
     return rc != 0 ? rc : ipcm__arena_fetch(manager);
 }
 
@@ -156,13 +174,11 @@ int ipc_manager_close(ipc_manager *manager)
     int rc = ipcm__link_close(manager);
     if (rc != 0)
         return rc;
-    rc = ipc_arena_close(manager->arena);
+    rc = ipcm__arenas_close(manager);
     if (rc != 0) {
         ipcm__link_reopen(manager);
         return rc;
     }
-    manager->arena = NULL;
-    ipcm__arena_forget(manager);
     ipcm__link_end(manager);
     if (ipcm__server_is_ours(manager))
         ipcm__server_stop(manager);
@@ -200,5 +216,5 @@ const void *ipc_manager_key(const ipc_manager *manager, size_t *bytes)
 
 ipc_arena *ipc_manager_arena(ipc_manager *manager)
 {
-    return manager->arena;
+    return load_acquire(&manager->arena);
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/atomic.h"
 #include "base/options.h"
 #include "client/client.h"
 #include "fail.h"
@@ -59,12 +60,32 @@ static int check_options(const ipc_manager_object_options *options)
 static int make_handle(struct ipcm__target *target, uint32_t place,
                        ipc_any *out)
 {
-    int rc = place == 1 ? ipcm__arena_handle(target, out) : -ENOENT;
-    if (rc == -ENOENT)
+    int rc = place == 1 ? ipcm__arena_handle(target, out) : 1;
+    if (rc == 1)
         rc = ipcm__remote_handle(target, out);
     if (rc != 0)
         ipcm__target_end(target);
     return rc;
+}
+
+/* What has gone with its server between the answer and our look into the arena
+ * is opened anew, in the next one. */
+static int open_somewhere(ipc_manager *manager,
+                          const struct ipcm__opening *opening, uint32_t type,
+                          ipc_any *out)
+{
+    int made = -ESTALE;
+    int rc = 0;
+    for (int i = 0; made == -ESTALE && i < IPCM__TRIES; i++) {
+        struct ipcm__target target;
+        uint32_t place = 0;
+        rc = ipcm__open(manager, opening, &target, &place);
+        if (rc < 0)
+            return rc;
+        target.type = type;
+        made = make_handle(&target, place, out);
+    }
+    return made != 0 ? made : rc;
 }
 
 int ipc_manager_open(ipc_manager *manager, uint32_t type, const char *name,
@@ -85,15 +106,9 @@ int ipc_manager_open(ipc_manager *manager, uint32_t type, const char *name,
     if (list == NULL)
         return ipcm__fail(-ENOMEM, "no memory for %zu items", given.item_count);
     opening.options = list;
-    struct ipcm__target target;
-    uint32_t place = 0;
-    rc = ipcm__open(manager, &opening, &target, &place);
+    rc = open_somewhere(manager, &opening, type, out);
     free(list);
-    if (rc < 0)
-        return rc;
-    target.type = type;
-    const int made = make_handle(&target, place, out);
-    return made != 0 ? made : rc;
+    return rc;
 }
 
 static int open_plain(ipc_manager *manager, uint32_t type, const char *name,
@@ -142,7 +157,8 @@ int ipc_manager_namespace(ipc_manager *manager, const char *name,
 
 bool ipc_manager_is_direct(const ipc_manager *manager, const ipc_any *handle)
 {
-    return manager->arena != NULL && ipcm__is_container(handle) &&
+    return load_acquire(&manager->arena) != NULL &&
+           ipcm__is_container(handle) &&
            ipc_remote_data(handle, &ipcm__remote_container) == NULL;
 }
 

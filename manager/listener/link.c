@@ -137,7 +137,7 @@ int ipc_connect(const char *address, const void *key, size_t key_bytes,
     }
     if (rc != 0)
         ipcm__shared_tls_drop(caller.tls);
-    return rc == -EPIPE ? -EPROTO : rc;
+    return rc;
 }
 
 /* ---- closing ---- */

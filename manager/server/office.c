@@ -183,6 +183,28 @@ static int arena(struct ipcm__call *call)
     return rc;
 }
 
+/* What people see has no line breaks in it, nor what a terminal would do. */
+static int label(struct ipcm__call *call)
+{
+    struct ipcm__session *session = call->session;
+    const char *text = "";
+    size_t bytes = 0;
+    int rc = ipcm__arg_count(&call->request, 1, 1);
+    if (rc == 0)
+        rc = ipcm__arg_str(&call->request, 0, &text, &bytes);
+    if (rc < 0)
+        return rc;
+    if (bytes >= sizeof session->label)
+        return ipcm__fail(-EMSGSIZE, "a label of %zu bytes: %zu are possible",
+                          bytes, sizeof session->label - 1);
+    for (size_t i = 0; i < bytes; i++) {
+        const unsigned char c = (unsigned char)text[i];
+        session->label[i] = c < ' ' || c == 0x7f ? '?' : text[i];
+    }
+    session->label[bytes] = 0;
+    return 0;
+}
+
 int ipcm__office_call(struct ipcm__call *call)
 {
     static int (*const calls[])(struct ipcm__call * call) = {
@@ -199,7 +221,8 @@ int ipcm__office_call(struct ipcm__call *call)
         [IPCM__OP_COUNT - IPCM__OP_FIRST] = count,
         [IPCM__OP_DEBUG - IPCM__OP_FIRST] = ipcm__office_debug,
         [IPCM__OP_STATS - IPCM__OP_FIRST] = ipcm__office_stats,
-        [IPCM__OP_ARENA - IPCM__OP_FIRST] = arena};
+        [IPCM__OP_ARENA - IPCM__OP_FIRST] = arena,
+        [IPCM__OP_LABEL - IPCM__OP_FIRST] = label};
     const uint32_t op = call->request.op;
     if (op < IPCM__OP_FIRST ||
         op - IPCM__OP_FIRST >= sizeof calls / sizeof calls[0])

@@ -49,8 +49,52 @@ static int open_site(struct ipcm__server *server, enum ipcm__place place,
     if (rc < 0)
         return rc;
     site->fd = fd;
-    rc = ipc_dict_new(site->arena, &site->held);
-    return rc;
+    return ipc_dict_new(site->arena, &site->held);
+}
+
+static void end_chore(struct chore *chore)
+{
+    list_remove(&chore->of_site);
+    free(chore->name);
+    free(chore);
+}
+
+static void close_site(struct ipcm__site *site)
+{
+    while (!list_is_empty(&site->chores))
+        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the freed are in no list */
+        end_chore(list_entry(site->chores.next, struct chore, of_site));
+    ipcm__map_free(&site->objects);
+    /* Not ipc_dict_free(), which would wait for who has stopped inside: the
+     * memory goes with the mapping; only the handle is ours, and small. */
+    if (site->arena != NULL) {
+        if (ipc_atomic_begin_nowait(site->arena) == 0) {
+            (void)ipc_dict_free(site->held);
+            (void)ipc_atomic_commit(site->arena);
+        }
+        (void)ipc_arena_close(site->arena);
+    }
+    if (site->fd >= 0)
+        close(site->fd);
+    site->arena = NULL;
+    site->fd = -1;
+}
+
+/* Who has mapped it is to notice our end; where the kernel does not tell them,
+ * it is not given out. */
+static int open_given(struct ipcm__server *server)
+{
+    struct ipcm__site *site = &server->sites[IPCM__PLACE_GIVEN];
+    int rc = open_site(server, IPCM__PLACE_GIVEN, server->limits->arena_bytes,
+                       "manager");
+    if (rc == 0)
+        rc = ipc_arena_own(site->arena);
+    if (rc != -ENOTSUP)
+        return rc;
+    ipcm__log(server, IPC_MANAGER_LOG_WARNING, "nobody is given the arena: %s",
+              ipc_error_detail());
+    close_site(site);
+    return 0;
 }
 
 static void look_again(struct ipcm__timer *timer)
@@ -82,37 +126,8 @@ int ipcm__places_open(struct ipcm__server *server)
         rc = open_site(server, IPCM__PLACE_OWN, server->limits->memory_bytes,
                        "manager-own");
     if (rc == 0 && (server->config->flags & IPC_MANAGER_NO_ARENA) == 0)
-        rc = open_site(server, IPCM__PLACE_GIVEN, server->limits->arena_bytes,
-                       "manager");
+        rc = open_given(server);
     return rc;
-}
-
-static void end_chore(struct chore *chore)
-{
-    list_remove(&chore->of_site);
-    free(chore->name);
-    free(chore);
-}
-
-static void close_site(struct ipcm__site *site)
-{
-    while (!list_is_empty(&site->chores))
-        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the freed are in no list */
-        end_chore(list_entry(site->chores.next, struct chore, of_site));
-    ipcm__map_free(&site->objects);
-    /* Not ipc_dict_free(), which would wait for who has stopped inside: the
-     * memory goes with the mapping; only the handle is ours, and small. */
-    if (site->arena != NULL) {
-        if (ipc_atomic_begin_nowait(site->arena) == 0) {
-            (void)ipc_dict_free(site->held);
-            (void)ipc_atomic_commit(site->arena);
-        }
-        (void)ipc_arena_close(site->arena);
-    }
-    if (site->fd >= 0)
-        close(site->fd);
-    site->arena = NULL;
-    site->fd = -1;
 }
 
 void ipcm__places_close(struct ipcm__server *server)

@@ -96,6 +96,7 @@ static const struct op ops[] = {
     [IPCM__OP_DEBUG] = {"DEBUG", K},
     [IPCM__OP_STATS] = {"STATS", K},
     [IPCM__OP_ARENA] = {"ARENA", K},
+    [IPCM__OP_LABEL] = {"LABEL", K},
 
     [IPCM__OP_VALUE_GET] = {"VALUE_GET", K},
     [IPCM__OP_VALUE_SET] = {"VALUE_SET", CL},

@@ -45,6 +45,7 @@ enum ipcm__op {
     IPCM__OP_DEBUG,
     IPCM__OP_STATS,
     IPCM__OP_ARENA,
+    IPCM__OP_LABEL,
 
     IPCM__OP_VALUE_GET = 320,
     IPCM__OP_VALUE_SET,

@@ -74,6 +74,13 @@
  * that changes something and was under way fails with -ECONNRESET: it has
  * happened, or has not.
  *
+ * A server's arena ends with the server, whatever it was that ended it: from
+ * that moment every call on a container that is worked on directly says
+ * -ESTALE, in every process, and so does the commit of a transaction that was
+ * open.  Nothing is written where nobody would find it.  Close the handle; to
+ * open the name again, by ipc_manager_list() and its like, gives one into the
+ * next server's arena, which is empty at first: what has to survive is durable.
+ *
  * Durable.  A server with a store (a file) keeps what is in it over its own
  * death: lists, dicts, sets, namespaces, values, arrays and queues, each at its
  * level:
@@ -134,8 +141,10 @@ enum ipc_durability {
 
 /* ---- limits of a server ----
  *
- * 0 is the default, which each line names.  What is refused says which limit
- * it was by the name of its field, and its value. */
+ * 0 is the default, which each line names: so no limit can be set to 0, and
+ * "none at all" is said by the least that is possible, 1, where that makes
+ * sense.  What is refused says which limit it was by the name of its field, and
+ * its value. */
 typedef struct ipc_manager_limits {
     uint32_t size; /* of this structure: IPC_MANAGER_LIMITS_INIT */
 
@@ -160,10 +169,11 @@ typedef struct ipc_manager_limits {
     uint32_t slow_client_ms;       /* with full queue; then it is dropped;
                                       10000 */
 
-    /* Sessions.  ..._grace_ms: how long they outlive their connection. */
-    uint32_t session_grace_ms;       /* tcp, tls; 10000 */
-    uint32_t local_session_grace_ms; /* unix; 0 is 0 */
-    uint32_t restart_grace_ms;       /* of those in the store; 10000 */
+    /* Sessions.  ..._grace_ms: how long they outlive their connection.  For
+     * none at all over tcp and tls, or after a restart, say 1: a millisecond. */
+    uint32_t session_grace_ms;       /* tcp, tls; 0: 10000 */
+    uint32_t local_session_grace_ms; /* unix; 0: none, which is the default */
+    uint32_t restart_grace_ms;       /* of those in the store; 0: 10000 */
     uint32_t session_reply_bytes;    /* last answers, kept for those who come
                                         back; 1 MiB */
     uint32_t session_objects;        /* handles of one session; 16384 */
@@ -281,8 +291,10 @@ IPC_API IPC_MUST_USE int ipc_manager_start(const ipc_manager_options *options,
  * nothing that was answered is lost, but it does not go on. */
 IPC_API int ipc_manager_serve(const ipc_manager_options *options);
 
-/* Is all well with store, key, certificates, addresses and limits?  Looks, and
- * changes nothing: 0 or the error that ipc_manager_serve() would give. */
+/* Is all well with store, key, certificates, addresses, stop_fd and limits?
+ * Looks, and changes nothing: 0 or the error that ipc_manager_serve() would give
+ * at this moment.  So of a server that runs it says -EADDRINUSE, or -EBUSY of its
+ * store. */
 IPC_API int ipc_manager_check(const ipc_manager_options *options);
 
 /* ---- a client ---- */
@@ -290,14 +302,15 @@ IPC_API int ipc_manager_check(const ipc_manager_options *options);
 typedef struct ipc_manager_connect_options {
     uint32_t size;         /* of this structure: ..._CONNECT_OPTIONS_INIT */
     uint32_t flags;        /* IPC_MANAGER_PLAIN_TCP, ..._NO_ARENA */
-    uint32_t connect_ms;   /* for the first connection; 0: 5000 */
+    uint32_t connect_ms;   /* for the first connection, and to find a server
+                              again that ended in the middle of it; 0: 5000 */
     uint32_t reconnect_ms; /* to find a lost server again; 0: 10000;
                               UINT32_MAX: do not try */
     uint32_t reply_ms;     /* an answer may take so long, beyond what the call
                               itself waits; then the connection is given up;
                               0: 30000 */
     uint32_t reserved_;
-    const char *label; /* shown in debug_info; up to 23 bytes */
+    const char *label; /* UTF-8, shown in debug_info: 23 bytes are kept */
 
     /* tls: files, PEM.  Without ca only the key vouches for the server. */
     const char *tls_ca;
@@ -314,7 +327,8 @@ typedef struct ipc_manager_connect_options {
 
 /* Connect to a server that runs.  The key is copied.
  *
- * Errors: -ENOENT, -ECONNREFUSED nobody is there; -EHOSTUNREACH no such host;
+ * Errors: -ENOENT, -ECONNREFUSED nobody is there; -ECONNRESET somebody is, and
+ * hangs up on us, again and again; -EHOSTUNREACH no such host;
  * -ETIMEDOUT; -EACCES the server does not have this key, or says that we do
  * not; -EPERM plain tcp was not asked for by name, or the socket is another
  * user's; -EUSERS it has too many connections; -EPROTONOSUPPORT another
@@ -351,7 +365,9 @@ IPC_API const void *ipc_manager_key(const ipc_manager *manager, size_t *bytes)
     IPC_NONNULL(1, 2);
 
 /* The arena that this process was handed, for transactions (ipc_atomic_begin())
- * and ipc_list_new(); NULL if it was not.  Owns: the manager. */
+ * and ipc_list_new(); NULL if it was not.  When the server has ended it is
+ * another one as soon as something was opened in the next server's; the old one
+ * stays mapped until the manager is closed.  Owns: the manager. */
 IPC_API ipc_arena *ipc_manager_arena(ipc_manager *manager) IPC_NONNULL(1);
 
 /* ---- key files ---- */
