@@ -20,10 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/random.h>
 #include <unistd.h>
-
-#include <sodium.h>
 
 #include "fail.h"
 #include "server/server.h"
@@ -100,23 +97,6 @@ static int server_main(void *arg)
 
 /* ---- in the program's ---- */
 
-static int complete(struct ipcm__config *config)
-{
-    int rc = 0;
-    if (config->address_count == 0) {
-        rc = ipcm__address_default(&config->addresses[0], true);
-        config->address_count = 1;
-    }
-    if (rc == 0 && config->key_bytes == 0) {
-        config->key_bytes = IPC_MANAGER_KEY_MIN;
-        if (getrandom(config->key, config->key_bytes, 0) !=
-            (ssize_t)config->key_bytes)
-            rc = ipcm__fail(-EIO, "no random numbers");
-    }
-    config->starter = getpid();
-    return rc;
-}
-
 static int hear_report(const ipc_manager *manager, int fd,
                        struct report *report)
 {
@@ -126,7 +106,8 @@ static int hear_report(const ipc_manager *manager, int fd,
     };
     while (poll(items, 2, -1) < 0)
         if (errno != EINTR)
-            return -errno;
+            return ipcm__fail(-errno, "the server cannot be waited for: %s",
+                              ipc_strerror(-errno));
     ssize_t n;
     do
         n = read(fd, report, sizeof *report);
@@ -149,7 +130,8 @@ static int start_process(ipc_manager *manager, struct plan *plan,
         .start_method = IPC_START_FORK,
     };
     if (pipe2(plan->report, O_CLOEXEC | O_NONBLOCK) != 0)
-        return ipcm__fail(-errno, "no pipe to the server");
+        return ipcm__fail(-errno, "no pipe to the server: %s",
+                          ipc_strerror(-errno));
     (void)ipc_process_init(&manager->server, server_main, plan, &options);
     int rc = ipc_process_start(&manager->server);
     close(plan->report[1]);
@@ -180,15 +162,17 @@ static int connect_to(ipc_manager *manager, const struct plan *plan,
 static int start(ipc_manager *manager, struct plan *plan)
 {
     struct report report;
-    int rc = complete(&plan->config);
-    if (rc != 0)
-        return rc;
+    plan->config.starter = getpid();
+    /* Others like ours, whose starter was killed, could not do it. */
+    if (plan->config.is_chosen)
+        ipcm__doors_sweep(&plan->config.addresses[0]);
     manager->drain_ms = plan->config.limits.drain_ms;
     manager->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (manager->stop_fd < 0)
-        return ipcm__fail(-errno, "no descriptor for the server");
+        return ipcm__fail(-errno, "no descriptor for the server: %s",
+                          ipc_strerror(-errno));
     plan->config.stop_fd = manager->stop_fd;
-    rc = start_process(manager, plan, &report);
+    const int rc = start_process(manager, plan, &report);
     return rc != 0 ? rc : connect_to(manager, plan, report.address);
 }
 

@@ -81,10 +81,12 @@ static int watch_door(ipc_listener *listener)
     struct epoll_event event = {.events = EPOLLIN};
     listener->meeting.epoll = epoll_create1(EPOLL_CLOEXEC);
     if (listener->meeting.epoll < 0)
-        return ipcm__fail(-errno, "no descriptor for a listener");
+        return ipcm__fail(-errno, "no descriptor for a listener: %s",
+                          ipc_strerror(-errno));
     if (epoll_ctl(listener->meeting.epoll, EPOLL_CTL_ADD, listener->door.fd,
                   &event) != 0)
-        return ipcm__fail(-errno, "the listener cannot be watched");
+        return ipcm__fail(-errno, "the listener cannot be watched: %s",
+                          ipc_strerror(-errno));
     listener->pid = getpid();
     return 0;
 }

@@ -25,7 +25,7 @@ static int fail_listen(const struct ipcm__address *address, int error)
     return ipcm__fail(-error, "%s: %s", text, ipc_strerror(-error));
 }
 
-static int listen_on(const struct addrinfo *info)
+static int bind_to(const struct addrinfo *info)
 {
     const int on = 1;
     const int fd =
@@ -33,8 +33,17 @@ static int listen_on(const struct addrinfo *info)
     if (fd < 0)
         return -errno;
     (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (bind(fd, info->ai_addr, info->ai_addrlen) == 0 &&
-        listen(fd, IPCM__BACKLOG) == 0)
+    if (bind(fd, info->ai_addr, info->ai_addrlen) == 0)
+        return fd;
+    const int error = errno;
+    close(fd);
+    return -error;
+}
+
+static int listen_on(const struct addrinfo *info)
+{
+    const int fd = bind_to(info);
+    if (fd < 0 || listen(fd, IPCM__BACKLOG) == 0)
         return fd;
     const int error = errno;
     close(fd);
@@ -54,20 +63,28 @@ static uint16_t port_of(int fd)
     return port;
 }
 
-static int open_tcp(uint32_t flags, struct ipcm__door *out)
+/* The first of the host's addresses that can be had: a descriptor. */
+static int first_of(const struct ipcm__address *address, uint32_t flags,
+                    int (*get)(const struct addrinfo *info))
 {
     struct addrinfo *list;
     int fd = -EHOSTUNREACH;
-    const int rc = ipcm__resolve(&out->address,
-                                 (flags & IPCM__DOOR_PLAIN_TCP) != 0, &list);
+    const int rc =
+        ipcm__resolve(address, (flags & IPCM__DOOR_PLAIN_TCP) != 0, &list);
     if (rc < 0)
         return rc;
     for (const struct addrinfo *at = list; at != NULL && fd < 0;
          at = at->ai_next)
-        fd = listen_on(at);
+        fd = get(at);
     freeaddrinfo(list);
+    return fd < 0 ? fail_listen(address, -fd) : fd;
+}
+
+static int open_tcp(uint32_t flags, struct ipcm__door *out)
+{
+    const int fd = first_of(&out->address, flags, listen_on);
     if (fd < 0)
-        return fail_listen(&out->address, -fd);
+        return fd;
     out->fd = fd;
     out->address.port = port_of(fd);
     return 0;
@@ -96,6 +113,19 @@ int ipcm__door_open(const struct ipcm__address *address, uint32_t flags,
     if (rc == 0)
         *out = door;
     return rc;
+}
+
+int ipcm__door_check(const struct ipcm__address *address, uint32_t flags,
+                     int *fd)
+{
+    *fd = -1;
+    if (address->transport == IPCM__UNIX)
+        return ipcm__door_check_unix(address, flags);
+    const int rc = first_of(address, flags, bind_to);
+    if (rc < 0)
+        return rc;
+    *fd = rc;
+    return 0;
 }
 
 void ipcm__door_close(struct ipcm__door *door)

@@ -22,6 +22,7 @@
 
 #include "fail.h"
 
+#define PATH_BYTES      sizeof((struct ipcm__address *)NULL)->path
 #define LOCK_PATH_BYTES 120
 
 /* How often a lock file may be removed under our hands before we give up. */
@@ -44,19 +45,29 @@ static int look_at_folder(int fd, const char *folder, mode_t mode)
     return 0;
 }
 
+/* Of a path from the root. */
+static void folder_of(const char *path, char out[PATH_BYTES])
+{
+    const char *slash = strrchr(path, '/');
+    const size_t bytes = slash == path ? 1 : (size_t)(slash - path);
+    memcpy(out, path, bytes);
+    out[bytes] = '\0';
+}
+
+static int fail_make(const char *folder, int error)
+{
+    return ipcm__fail(-error, "folder %s cannot be made: %s", folder,
+                      ipc_strerror(-error));
+}
+
 /* Make it, or see that it is ours alone. */
 static int enter_folder(const char *path, mode_t mode)
 {
-    char folder[sizeof((struct ipcm__address *)NULL)->path];
-    const char *slash = strrchr(path, '/');
-    const size_t bytes = slash == path ? 1 : (size_t)(slash - path);
-    memcpy(folder, path, bytes);
-    folder[bytes] = '\0';
-
+    char folder[PATH_BYTES];
+    folder_of(path, folder);
     const bool is_new = mkdir(folder, mode) == 0;
     if (!is_new && errno != EEXIST)
-        return ipcm__fail(-errno, "folder %s cannot be made: %s", folder,
-                          ipc_strerror(-errno));
+        return fail_make(folder, errno);
     const int fd =
         open(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
@@ -135,7 +146,8 @@ static bool is_left_over(const struct ipcm__address *address)
     return refused;
 }
 
-static int clear_place(const struct ipcm__address *address)
+/* 0 nothing is there; 1 what a dead server has left; or an error. */
+static int look_at_place(const struct ipcm__address *address)
 {
     struct stat st;
     if (lstat(address->path, &st) != 0)
@@ -146,6 +158,14 @@ static int clear_place(const struct ipcm__address *address)
         return ipcm__fail(-EADDRINUSE, "%s is no socket", address->path);
     if (!is_left_over(address))
         return ipcm__fail(-EADDRINUSE, "somebody is at unix:%s", address->path);
+    return 1;
+}
+
+static int clear_place(const struct ipcm__address *address)
+{
+    const int rc = look_at_place(address);
+    if (rc <= 0)
+        return rc;
     if (unlink(address->path) != 0 && errno != ENOENT)
         return ipcm__fail(-errno, "%s cannot be removed: %s", address->path,
                           ipc_strerror(-errno));
@@ -219,4 +239,76 @@ void ipcm__door_remove_unix(const struct ipcm__door *door)
     lock_path(&door->address, path);
     if (is_there(path, door->lock_fd))
         (void)unlink(path);
+}
+
+/* ---- of the dead ---- */
+
+void ipcm__door_clear_unix(const struct ipcm__address *address)
+{
+    char path[LOCK_PATH_BYTES];
+    lock_path(address, path);
+    const int fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return;
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0 && is_there(path, fd) &&
+        clear_place(address) == 0)
+        (void)unlink(path);
+    close(fd);
+}
+
+/* ---- looking only ---- */
+
+static int check_folder(const char *path, mode_t mode)
+{
+    char folder[PATH_BYTES];
+    char parent[PATH_BYTES];
+    folder_of(path, folder);
+    const int fd =
+        open(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT) {
+        folder_of(folder, parent);
+        return faccessat(AT_FDCWD, parent, W_OK | X_OK, AT_EACCESS) == 0
+                   ? 1
+                   : fail_make(folder, errno);
+    }
+    if (fd < 0)
+        return ipcm__fail(-errno, "folder %s: %s", folder,
+                          ipc_strerror(-errno));
+    int rc = look_at_folder(fd, folder, mode);
+    if (rc == 0 && faccessat(AT_FDCWD, folder, W_OK | X_OK, AT_EACCESS) != 0)
+        rc = ipcm__fail(-errno, "folder %s: %s", folder, ipc_strerror(-errno));
+    close(fd);
+    return rc;
+}
+
+static int check_lock(const struct ipcm__address *address)
+{
+    char path[LOCK_PATH_BYTES];
+    int rc = 0;
+    lock_path(address, path);
+    const int fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT
+                   ? 0
+                   : ipcm__fail(-errno, "%s: %s", path, ipc_strerror(-errno));
+    /* Two who only look are not in each other's way. */
+    if (flock(fd, LOCK_SH | LOCK_NB) != 0)
+        rc = errno == EWOULDBLOCK
+                 ? ipcm__fail(-EADDRINUSE, "another server is at unix:%s",
+                              address->path)
+                 : ipcm__fail(-errno, "%s: %s", path, ipc_strerror(-errno));
+    close(fd);
+    return rc;
+}
+
+int ipcm__door_check_unix(const struct ipcm__address *address, uint32_t flags)
+{
+    const bool shared = (flags & IPCM__DOOR_SHARED) != 0;
+    int rc = check_folder(address->path, shared ? 0711 : 0700);
+    if (rc != 0)
+        return rc < 0 ? rc : 0; /* in a new folder there is nobody */
+    rc = check_lock(address);
+    if (rc == 0)
+        rc = look_at_place(address);
+    return rc < 0 ? rc : 0;
 }

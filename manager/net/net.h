@@ -56,6 +56,16 @@ struct ipcm__door {
 int ipcm__door_open(const struct ipcm__address *address, uint32_t flags,
                     struct ipcm__door *out);
 
+/* Could it be opened?  Looks, and leaves nothing: 0, or the error that
+ * ipcm__door_open() would give.  tcp: *fd is bound to what it would listen on,
+ * and the caller's; else -1. */
+int ipcm__door_check(const struct ipcm__address *address, uint32_t flags,
+                     int *fd);
+
+/* In the folder of an address of ipcm__address_default(), random: what servers
+ * at such addresses have left that are dead. */
+void ipcm__doors_sweep(const struct ipcm__address *address);
+
 /* Close it; the file is removed if it is still ours. */
 void ipcm__door_close(struct ipcm__door *door);
 

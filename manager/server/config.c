@@ -129,6 +129,7 @@ static int read_addresses(const ipc_manager_options *given, bool embedded,
     if (out->address_count != 0)
         return 0;
     out->address_count = 1;
+    out->is_chosen = embedded;
     return ipcm__address_default(&out->addresses[0], embedded);
 }
 
@@ -234,6 +235,24 @@ int ipcm__config_read(const ipc_manager_options *options, bool embedded,
     if (rc < 0)
         ipcm__config_free(out);
     return rc;
+}
+
+bool ipcm__config_has_tls(const struct ipcm__config *config)
+{
+    for (size_t i = 0; i < config->address_count; i++)
+        if (config->addresses[i].transport == IPCM__TLS)
+            return true;
+    return false;
+}
+
+uint32_t ipcm__config_door_flags(const struct ipcm__config *config)
+{
+    uint32_t flags = 0;
+    if ((config->flags & IPC_MANAGER_PLAIN_TCP) != 0)
+        flags |= IPCM__DOOR_PLAIN_TCP;
+    if (config->uid_count != 0)
+        flags |= IPCM__DOOR_SHARED;
+    return flags;
 }
 
 void ipcm__config_free(struct ipcm__config *config)

@@ -160,12 +160,8 @@ static int open_one(struct ipcm__server *server,
     struct ipcm__entrance *entrance =
         &server->entrances[server->entrance_count];
     const struct ipcm__config *config = server->config;
-    uint32_t flags = 0;
-    if ((config->flags & IPC_MANAGER_PLAIN_TCP) != 0)
-        flags |= IPCM__DOOR_PLAIN_TCP;
-    if (config->uid_count != 0)
-        flags |= IPCM__DOOR_SHARED;
-    int rc = ipcm__door_open(address, flags, &entrance->door);
+    int rc = ipcm__door_open(address, ipcm__config_door_flags(config),
+                             &entrance->door);
     if (rc < 0)
         return rc;
     entrance->server = server;
@@ -188,7 +184,8 @@ int ipcm__doors_open(struct ipcm__server *server)
     if (rc == 0) {
         server->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
         if (server->spare_fd < 0)
-            rc = ipcm__fail(-errno, "/dev/null cannot be opened");
+            rc = ipcm__fail(-errno, "/dev/null cannot be opened: %s",
+                            ipc_strerror(-errno));
     }
     for (size_t i = 0; i < config->address_count && rc == 0; i++)
         rc = open_one(server, &config->addresses[i]);

@@ -1,16 +1,15 @@
 /* To be a server, and to look whether one could be. */
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <stdio.h>
+#include <fcntl.h>
+#include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "fail.h"
+#include "net/resolve.h"
 #include "server/core.h"
 
 /* ---- serve ---- */
@@ -36,77 +35,9 @@ int ipc_manager_serve(const ipc_manager_options *options)
     return rc;
 }
 
-/* ---- check ---- */
-
-/* The folder of a socket: if it is there it must be ours, and nobody else's. */
-static int check_folder(const struct ipcm__config *config, const char *path)
-{
-    char folder[sizeof config->addresses[0].path];
-    struct stat about;
-    (void)snprintf(folder, sizeof folder, "%s", path);
-    char *end = strrchr(folder, '/');
-    if (end == NULL || end == folder)
-        return ipcm__fail(-EINVAL, "%s is in no folder of its own", path);
-    *end = 0;
-    if (lstat(folder, &about) != 0)
-        return errno == ENOENT ? 0 : ipcm__fail(-errno, "%s", folder);
-    const mode_t others = config->uid_count != 0 ? 0066 : 0077;
-    if (!S_ISDIR(about.st_mode) || about.st_uid != geteuid() ||
-        (about.st_mode & others) != 0)
-        return ipcm__fail(-EACCES, "%s is not a folder of ours alone", folder);
-    return 0;
-}
-
-static bool is_loopback(const struct sockaddr *address)
-{
-    if (address->sa_family == AF_INET6) {
-        const struct sockaddr_in6 *in6 = (const void *)address;
-        return IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr) != 0;
-    }
-    const struct sockaddr_in *in = (const void *)address;
-    return address->sa_family == AF_INET &&
-           ntohl(in->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
-}
-
-/* Could it be had? */
-static int check_bind(const struct addrinfo *info, const char *text)
-{
-    const int on = 1;
-    const int fd = socket(info->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return ipcm__fail(-errno, "%s", text);
-    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    const int rc = bind(fd, info->ai_addr, info->ai_addrlen) == 0
-                       ? 0
-                       : ipcm__fail(-errno, "%s cannot be had", text);
-    close(fd);
-    return rc;
-}
-
-static int check_host(const struct ipcm__config *config,
-                      const struct ipcm__address *address)
-{
-    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
-                                   .ai_flags = AI_NUMERICSERV | AI_PASSIVE};
-    struct addrinfo *all;
-    char text[IPCM__ADDRESS_TEXT];
-    char port[8];
-    ipcm__address_format(address, text, sizeof text);
-    (void)snprintf(port, sizeof port, "%u", address->port);
-    if (getaddrinfo(address->host, port, &hints, &all) != 0)
-        return ipcm__fail(-EHOSTUNREACH, "%s: no such host", text);
-    int rc = 0;
-    for (const struct addrinfo *at = all; at != NULL && rc == 0;
-         at = at->ai_next)
-        if (address->transport == IPCM__TCP && !is_loopback(at->ai_addr) &&
-            (config->flags & IPC_MANAGER_PLAIN_TCP) == 0)
-            rc = ipcm__fail(-EPERM, "%s is not encrypted, and not loopback",
-                            text);
-    if (rc == 0 && all != NULL)
-        rc = check_bind(all, text);
-    freeaddrinfo(all);
-    return rc;
-}
+/* ---- check ----
+ *
+ * In the order of ipcm__server_open(), so that the first error is the same. */
 
 static int check_tls(const struct ipcm__config *config)
 {
@@ -116,27 +47,139 @@ static int check_tls(const struct ipcm__config *config)
                                               .key = config->tls_key,
                                               .ca = config->tls_client_ca};
     struct ipcm__tls *tls;
+    if (!ipcm__config_has_tls(config))
+        return 0;
     const int rc = ipcm__tls_new(&options, &tls);
     if (rc == 0)
         ipcm__tls_free(tls);
     return rc;
 }
 
-static int check_address(const struct ipcm__config *config,
-                         const struct ipcm__address *address)
+static int check_arena(uint64_t bytes)
 {
-    if (address->transport == IPCM__UNIX)
-        return check_folder(config, address->path);
-    const int rc = address->transport == IPCM__TLS ? check_tls(config) : 0;
-    return rc == 0 ? check_host(config, address) : rc;
+    ipc_arena_options options = IPC_ARENA_OPTIONS_INIT;
+    ipc_arena *arena;
+    int fd;
+    options.max_bytes = bytes;
+    const int rc = ipc_arena_create_fd(&options, &fd, &arena);
+    if (rc < 0)
+        return rc;
+    (void)ipc_arena_close(arena);
+    close(fd);
+    return 0;
+}
+
+static int check_memory(const struct ipcm__config *config)
+{
+    const int rc = check_arena(config->limits.memory_bytes);
+    return rc < 0 || (config->flags & IPC_MANAGER_NO_ARENA) != 0
+               ? rc
+               : check_arena(config->limits.arena_bytes);
+}
+
+/* A new one, and the log of an old one, have to be made beside it. */
+static int check_store_folder(const char *path)
+{
+    char *copy = strdup(path);
+    if (copy == NULL)
+        return ipcm__fail(-ENOMEM, "no memory for a path");
+    const int rc =
+        faccessat(AT_FDCWD, dirname(copy), W_OK | X_OK, AT_EACCESS) == 0
+            ? 0
+            : ipcm__fail(-errno, "store %s: its folder: %s", path,
+                         ipc_strerror(-errno));
+    free(copy);
+    return rc;
 }
 
 static int check_store(const struct ipcm__config *config)
 {
     struct ipcm__store *store;
-    const int rc =
-        ipcm__store_open(config->store, IPCM__STORE_CHECK_ONLY, &store);
-    return rc == 0 ? ipcm__store_close(store) : rc;
+    if (config->store == NULL)
+        return 0;
+    const int rc = check_store_folder(config->store);
+    return rc < 0 ? rc
+                  : ipcm__store_open(config->store, IPCM__STORE_CHECK_ONLY,
+                                     &store);
+}
+
+static int check_stop(const struct ipcm__config *config)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+    if (config->stop_fd < 0)
+        return 0;
+    const int fd = epoll_create1(EPOLL_CLOEXEC);
+    if (fd < 0)
+        return ipcm__fail(-errno, "no epoll: %s", ipc_strerror(-errno));
+    const int rc = epoll_ctl(fd, EPOLL_CTL_ADD, config->stop_fd, &event) == 0
+                       ? 0
+                       : ipcm__fail(-errno, "stop_fd, which is %d: %s",
+                                    config->stop_fd, ipc_strerror(-errno));
+    close(fd);
+    return rc;
+}
+
+/* ---- check: addresses ---- */
+
+static bool is_any(const uint8_t ip[16])
+{
+    static const uint8_t v6[16];
+    static const uint8_t v4[16] = {[10] = 0xff, [11] = 0xff};
+    return memcmp(ip, v6, sizeof v6) == 0 || memcmp(ip, v4, sizeof v4) == 0;
+}
+
+static bool are_in_the_way(int fd, int other)
+{
+    struct sockaddr_storage at[2];
+    uint8_t ip[2][16];
+    uint16_t port[2];
+    const int fds[] = {fd, other};
+    if (fd < 0 || other < 0)
+        return false;
+    memset(at, 0, sizeof at);
+    for (int i = 0; i < 2; i++) {
+        socklen_t bytes = sizeof at[i];
+        if (getsockname(fds[i], (struct sockaddr *)&at[i], &bytes) != 0)
+            return false;
+        ipcm__ip_of(&at[i], ip[i], &port[i]);
+    }
+    return port[0] == port[1] && (is_any(ip[0]) || is_any(ip[1]) ||
+                                  memcmp(ip[0], ip[1], sizeof ip[0]) == 0);
+}
+
+/* The server would find the second one taken, by itself. */
+static int check_others(const struct ipcm__config *config, const int *fds,
+                        size_t which)
+{
+    const struct ipcm__address *address = &config->addresses[which];
+    char text[IPCM__ADDRESS_TEXT];
+    ipcm__address_format(address, text, sizeof text);
+    for (size_t i = 0; i < which; i++) {
+        const struct ipcm__address *other = &config->addresses[i];
+        if (address->transport == IPCM__UNIX
+                ? other->transport == IPCM__UNIX &&
+                      strcmp(address->path, other->path) == 0
+                : are_in_the_way(fds[which], fds[i]))
+            return ipcm__fail(-EADDRINUSE, "%s is asked for twice", text);
+    }
+    return 0;
+}
+
+static int check_addresses(const struct ipcm__config *config)
+{
+    int fds[IPCM__DOORS_MAX];
+    size_t count = 0;
+    int rc = 0;
+    while (count < config->address_count && rc == 0) {
+        rc = ipcm__door_check(&config->addresses[count],
+                              ipcm__config_door_flags(config), &fds[count]);
+        if (rc == 0)
+            rc = check_others(config, fds, count++);
+    }
+    for (size_t i = 0; i < count; i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
+    return rc;
 }
 
 int ipc_manager_check(const ipc_manager_options *options)
@@ -145,10 +188,15 @@ int ipc_manager_check(const ipc_manager_options *options)
     int rc = ipcm__config_read(options, false, &config);
     if (rc < 0)
         return rc;
-    for (size_t i = 0; i < config.address_count && rc == 0; i++)
-        rc = check_address(&config, &config.addresses[i]);
-    if (rc == 0 && config.store != NULL)
+    rc = check_tls(&config);
+    if (rc == 0)
+        rc = check_memory(&config);
+    if (rc == 0)
         rc = check_store(&config);
+    if (rc == 0)
+        rc = check_stop(&config);
+    if (rc == 0)
+        rc = check_addresses(&config);
     ipcm__config_free(&config);
     return rc;
 }

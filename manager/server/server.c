@@ -92,14 +92,6 @@ static int furnish(struct ipcm__server *server)
     return rc;
 }
 
-static bool has_tls(const struct ipcm__config *config)
-{
-    for (size_t i = 0; i < config->address_count; i++)
-        if (config->addresses[i].transport == IPCM__TLS)
-            return true;
-    return false;
-}
-
 static void on_stop(struct ipcm__watch *watch, uint32_t events)
 {
     (void)events;
@@ -114,7 +106,7 @@ static int open_loop(struct ipcm__server *server)
         return ipcm__fail(-ENOMEM, "no memory for a server");
     server->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (server->epoll < 0)
-        return ipcm__fail(-errno, "no epoll");
+        return ipcm__fail(-errno, "no epoll: %s", ipc_strerror(-errno));
     return config->stop_fd >= 0
                ? ipcm__watch_begin(server, &server->stop, config->stop_fd,
                                    EPOLLIN, on_stop)
@@ -133,7 +125,7 @@ int ipcm__server_open(const struct ipcm__config *config,
     int rc = allocate(config, &server);
     if (rc < 0)
         return rc;
-    if (has_tls(config))
+    if (ipcm__config_has_tls(config))
         rc = ipcm__tls_new(&options, &server->tls);
     if (rc == 0)
         rc = furnish(server);

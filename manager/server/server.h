@@ -61,6 +61,7 @@ struct ipcm__config {
     uint32_t flags;
     struct ipcm__address addresses[8];
     size_t address_count;
+    bool is_chosen; /* the address is ours: embedded, and none was given */
     uint8_t key[IPC_MANAGER_KEY_MAX];
     size_t key_bytes;
     char *store;
@@ -83,6 +84,10 @@ struct ipcm__config {
 /* embedded: for ipc_manager_start(): addresses and key may be missing. */
 int ipcm__config_read(const ipc_manager_options *options, bool embedded,
                       struct ipcm__config *out);
+
+/* What its addresses need. */
+bool ipcm__config_has_tls(const struct ipcm__config *config);
+uint32_t ipcm__config_door_flags(const struct ipcm__config *config);
 
 /* Wipes the key. */
 void ipcm__config_free(struct ipcm__config *config);

@@ -289,6 +289,78 @@ static void check_looks_at_addresses(void)
     expect_address(FAILED, "others", address);
 }
 
+/* The same error, in the same words. */
+static void check_says_no_where_serve_would(void)
+{
+    char address[300];
+    const char *folder = daemon_file("closed");
+    (void)daemon_key();
+    expect_address(FAILED, "cannot be made", "unix:/no/such/folder/manager");
+    expect_address(FAILED, "folder / ", "unix:/manager");
+    assert_int_equal(mkdir(folder, 0700), 0);
+    (void)snprintf(address, sizeof address, "unix:%s/manager", folder);
+    assert_int_equal(chmod(folder, 0500), 0);
+    expect_address(FAILED, "mode 0500, not 0700", address);
+    assert_int_equal(chmod(folder, 0711), 0);
+    expect_address(FAILED, "mode 0711, not 0700", address);
+    assert_int_equal(chmod(folder, 0700), 0);
+    (void)write_file("closed/manager", 0600, 1);
+    expect_address(FAILED, "is no socket", address);
+    assert_int_equal(unlink(daemon_file("closed/manager")), 0);
+    assert_int_equal(symlink("nowhere", daemon_file("closed/manager.lock")), 0);
+    expect_address(FAILED, "manager.lock", address);
+    assert_int_equal(unlink(daemon_file("closed/manager.lock")), 0);
+    expect_address(FINE, NULL, address);
+    assert_int_equal(symlink(folder, daemon_file("link")), 0);
+    (void)snprintf(address, sizeof address, "unix:%s/manager",
+                   daemon_file("link"));
+    expect_address(FAILED, "folder", address);
+    expect_address(FAILED, "no host", "tcp://no.such.host.invalid:1");
+}
+
+static uint16_t port_of(const char *address)
+{
+    const char *port = strrchr(address, ':');
+    assert_non_null(port);
+    return (uint16_t)strtoul(port + 1, NULL, 10);
+}
+
+static void check_says_no_where_somebody_is(void)
+{
+    char tcp[64];
+    const char *key = daemon_key();
+    ipc_manager *manager = NULL;
+    ipc_manager_options options = IPC_MANAGER_OPTIONS_INIT;
+    const char *addresses[] = {daemon_address(), "tcp://127.0.0.1:0"};
+    options.addresses = addresses;
+    options.address_count = 2;
+    assert_int_equal(ipc_manager_start(&options, &manager), 0);
+    expect_address(FAILED, "another server is at", daemon_address());
+    /* Where one is that locks nothing. */
+    assert_int_equal(unlink(daemon_file("run/manager.lock")), 0);
+    expect_address(FAILED, "somebody is at", daemon_address());
+    assert_int_equal(ipc_manager_ping(manager, ipc_after_ms(5000)), 0);
+    assert_int_equal(ipc_manager_close(manager), 0);
+    expect_address(FINE, NULL, daemon_address());
+
+    addresses[0] = addresses[1];
+    options.address_count = 1;
+    assert_int_equal(ipc_manager_start(&options, &manager), 0);
+    const uint16_t port = port_of(ipc_manager_address(manager));
+    (void)snprintf(tcp, sizeof tcp, "tcp://127.0.0.1:%u", port);
+    expect_address(FAILED, "Address already in use", tcp);
+    assert_int_equal(ipc_manager_close(manager), 0);
+    expect_address(FINE, NULL, tcp);
+    daemon_says(FAILED, "twice", "--key-file", key, "--listen", tcp, "--listen",
+                tcp, "--check");
+    daemon_says(FAILED, tcp, "--key-file", key, "--listen", tcp, "--listen",
+                tcp);
+    daemon_says(FAILED, "twice", "--key-file", key, "--listen",
+                daemon_address(), "--listen", daemon_address(), "--check");
+    daemon_says(FAILED, daemon_address(), "--key-file", key, "--listen",
+                daemon_address(), "--listen", daemon_address());
+}
+
 static const struct test_case cases[] = {
     TEST_CASE(a_wrong_option_is_one_line_and_code_2),
     TEST_CASE(a_wrong_value_is_one_line_and_code_2),
@@ -301,6 +373,8 @@ static const struct test_case cases[] = {
     TEST_CASE(a_key_file_that_is_not_safe_is_refused),
     TEST_CASE(check_looks_at_the_store_and_changes_nothing),
     TEST_CASE(check_looks_at_addresses),
+    TEST_CASE(check_says_no_where_serve_would),
+    TEST_CASE(check_says_no_where_somebody_is),
 };
 
 TEST_MAIN(cases)
