@@ -193,7 +193,8 @@ static inline bool ipc_any_equal(const ipc_any *a, const ipc_any *b)
 
 /* Write it as a program would show it: nil, true, 42, 0.5, "text", b"\x00",
  * <list>.  Returns how many bytes that takes without the zero at the end; at
- * most size bytes are written, as snprintf() does. */
+ * most size bytes are written, as snprintf() does.  -EOVERFLOW: more than an int
+ * can say; as much as fits was written. */
 IPC_API int ipc_any_format(const ipc_any *any, char *out, size_t size)
     IPC_NONNULL(1);
 

@@ -48,7 +48,8 @@ IPC_API IPC_MUST_USE int ipc_dict_setdefault(ipc_dict *dict, ipc_any key,
                                              ipc_any value, ipc_any *out)
     IPC_NONNULL(1);
 
-/* Take it out; out may be NULL.  -ENOENT. */
+/* Take it out; out may be NULL.  -ENOENT.  Of a container that nothing else
+ * held see ipc_list_pop(); the same is true of popitem. */
 IPC_API IPC_MUST_USE int ipc_dict_pop(ipc_dict *dict, ipc_any key, ipc_any *out)
     IPC_NONNULL(1);
 

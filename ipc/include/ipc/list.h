@@ -63,7 +63,11 @@ IPC_API IPC_MUST_USE int ipc_list_get(ipc_list *list, int64_t index,
 IPC_API IPC_MUST_USE int ipc_list_set(ipc_list *list, int64_t index,
                                       ipc_any value) IPC_NONNULL(1);
 
-/* Take it out; out may be NULL.  -ERANGE, also of an empty list. */
+/* Take it out; out may be NULL.  -ERANGE, also of an empty list.
+ *
+ * A container that nothing else held is no more then, with all that is in it:
+ * *out is a handle whose calls say -ESTALE.  Who wants to keep it puts it
+ * somewhere else first, in one transaction with the pop (arena.h). */
 IPC_API IPC_MUST_USE int ipc_list_pop(ipc_list *list, int64_t index,
                                       ipc_any *out) IPC_NONNULL(1);
 
