@@ -67,14 +67,14 @@ static int create(struct ipcm__object *object, const ipc_any *args,
         free(queue);
         return rc;
     }
-    queue_begin(queue);
+    ipcm__queue_begin(queue);
     object->state = queue;
     return 0;
 }
 
 static void destroy(struct ipcm__object *object)
 {
-    queue_end(object->state);
+    ipcm__queue_end(object->state);
     free(object->state);
 }
 
@@ -118,19 +118,19 @@ static int put(struct ipcm__object *object, struct ipcm__call *call)
         return rc;
     if (queue->closed != QUEUE_OPEN)
         return fail_closed(object);
-    if ((queue->capacity != 0 && queue_count(queue) >= queue->capacity) ||
+    if ((queue->capacity != 0 && ipcm__queue_count(queue) >= queue->capacity) ||
         !ipcm__is_next(call, IPCM__OP_QUEUE_PUT, IPCM__OP_QUEUE_PUT))
         return ipcm__would_wait(call, ns, "is full");
-    rc = queue_add(queue, &request->args[0], priority, 0, &message);
+    rc = ipcm__queue_add(queue, &request->args[0], priority, 0, &message);
     if (rc != 0)
         return rc;
     ipcm__object_ring(object);
-    return queue_keep_put(queue, message);
+    return ipcm__queue_keep_put(queue, message);
 }
 
 /* ---- get ---- */
 
-struct message *queue_find_next(const struct ipcm__call *call, int *rc)
+struct message *ipcm__queue_find_next(const struct ipcm__call *call, int *rc)
 {
     const struct queue *queue = call->object->state;
     int64_t ns;
@@ -155,15 +155,15 @@ static int get(struct ipcm__object *object, struct ipcm__call *call)
 {
     struct queue *queue = object->state;
     int rc;
-    struct message *message = queue_find_next(call, &rc);
+    struct message *message = ipcm__queue_find_next(call, &rc);
     if (message != NULL)
         rc = ipcm__call_result_copy(call, &message->value);
     if (message == NULL || rc != 0)
         return rc;
     const uint64_t number = message->number;
-    queue_remove(queue, message);
+    ipcm__queue_remove(queue, message);
     ipcm__object_ring(object); /* there is room */
-    return queue_keep(queue, IPCM__OP_QUEUE_GET, number);
+    return ipcm__queue_keep(queue, IPCM__OP_QUEUE_GET, number);
 }
 
 /* ---- the whole ---- */
@@ -176,7 +176,7 @@ static int task_done(struct ipcm__object *object, const struct ipcm__call *call)
         return rc;
     if (queue->unfinished == 0)
         return ipcm__fail(-EINVAL, "there is nothing that is not done");
-    queue_finish(queue);
+    ipcm__queue_finish(queue);
     return ipcm__keep(object, IPCM__OP_QUEUE_TASK_DONE, NULL, 0);
 }
 
@@ -204,7 +204,7 @@ static int close_it(struct ipcm__object *object, const struct ipcm__call *call)
         rc = ipcm__arg_bool(&call->request, 0, &immediate);
     if (rc != 0)
         return rc;
-    queue_close(object->state, immediate);
+    ipcm__queue_close(object->state, immediate);
     return ipcm__keep(object, IPCM__OP_QUEUE_CLOSE, call->request.args, 1);
 }
 
@@ -232,15 +232,15 @@ static int operate(struct ipcm__object *object, struct ipcm__call *call)
     case IPCM__OP_QUEUE_GET:
         return get(object, call);
     case IPCM__OP_QUEUE_TAKE:
-        return queue_take(object, call);
+        return ipcm__queue_take(object, call);
     case IPCM__OP_QUEUE_TAKE_DEAD:
-        return queue_take_dead(object, call);
+        return ipcm__queue_take_dead(object, call);
     case IPCM__OP_QUEUE_ACK:
-        return queue_ack(object, call);
+        return ipcm__queue_ack(object, call);
     case IPCM__OP_QUEUE_NACK:
-        return queue_nack(object, call);
+        return ipcm__queue_nack(object, call);
     case IPCM__OP_QUEUE_EXTEND:
-        return queue_extend(object, call);
+        return ipcm__queue_extend(object, call);
     case IPCM__OP_QUEUE_TASK_DONE:
         return task_done(object, call);
     case IPCM__OP_QUEUE_JOIN:
@@ -291,7 +291,7 @@ static bool all_wait_for(const struct queue *queue, enum queue_line line)
 static int call_queue(struct ipcm__object *object, struct ipcm__call *call)
 {
     struct queue *queue = object->state;
-    queue_expire(queue, ipcm__now(object->server));
+    ipcm__queue_expire(queue, ipcm__now(object->server));
     const int rc = operate(object, call);
     count_waiting(queue, call, rc == IPCM__WAITS);
     if (rc == IPCM__WAITS && all_wait_for(queue, line_of(call)))
@@ -308,7 +308,7 @@ static void withdrawn(struct ipcm__object *object, struct ipcm__call *call)
 /* The hold is the first thing in a message. */
 static void lost(struct ipcm__object *object, struct ipcm__hold *hold)
 {
-    queue_give_back(object->state, (struct message *)(void *)hold);
+    ipcm__queue_give_back(object->state, (struct message *)(void *)hold);
 }
 
 static ipc_deadline next(const struct ipcm__object *object)
@@ -320,7 +320,7 @@ static ipc_deadline next(const struct ipcm__object *object)
 
 static void tick(struct ipcm__object *object)
 {
-    queue_expire(object->state, ipcm__now(object->server));
+    ipcm__queue_expire(object->state, ipcm__now(object->server));
 }
 
 static int describe(const struct ipcm__object *object, char *out, size_t size)
@@ -345,7 +345,7 @@ const struct ipcm__kind ipcm__kind_queue = {
     .lost = lost,
     .next = next,
     .tick = tick,
-    .save = queue_save,
-    .replay = queue_replay,
+    .save = ipcm__queue_save,
+    .replay = ipcm__queue_replay,
     .describe = describe,
 };

@@ -83,55 +83,57 @@ struct queue {
 
 /* ---- queue_messages.c ---- */
 
-void queue_begin(struct queue *queue);
-void queue_end(struct queue *queue);
+void ipcm__queue_begin(struct queue *queue);
+void ipcm__queue_end(struct queue *queue);
 
 /* All that there are, wherever. */
-size_t queue_count(const struct queue *queue);
+size_t ipcm__queue_count(const struct queue *queue);
 
 /* A copy of it, ready.  number 0: the next one.  -ENOSPC, -ENOMEM. */
-int queue_add(struct queue *queue, const ipc_any *value, int64_t priority,
-              uint64_t number, struct message **out);
+int ipcm__queue_add(struct queue *queue, const ipc_any *value, int64_t priority,
+                    uint64_t number, struct message **out);
 
 /* It is no more: wherever it was. */
-void queue_remove(struct queue *queue, struct message *message);
+void ipcm__queue_remove(struct queue *queue, struct message *message);
 
 /* Lease it: reserve says whether that will be possible, and is undone by
  * nothing. */
-int queue_reserve_lease(struct queue *queue);
-void queue_lease(struct queue *queue, struct message *message,
-                 struct ipcm__session *session);
-void queue_set_lease(struct queue *queue, struct message *message,
-                     ipc_deadline until);
+int ipcm__queue_reserve_lease(struct queue *queue);
+void ipcm__queue_lease(struct queue *queue, struct message *message,
+                       struct ipcm__session *session);
+void ipcm__queue_set_lease(struct queue *queue, struct message *message,
+                           ipc_deadline until);
 
 /* The lease is over: ready again, or dead, or dropped. */
-void queue_give_back(struct queue *queue, struct message *message);
+void ipcm__queue_give_back(struct queue *queue, struct message *message);
 
 /* So many deliveries, of one that is not leased. */
-void queue_deliveries(struct queue *queue, struct message *message,
-                      uint32_t deliveries);
+void ipcm__queue_deliveries(struct queue *queue, struct message *message,
+                            uint32_t deliveries);
 
 /* Leases that have run out. */
-void queue_expire(struct queue *queue, ipc_deadline now);
+void ipcm__queue_expire(struct queue *queue, ipc_deadline now);
 
 /* One is done.  Unfinished is not 0. */
-void queue_finish(struct queue *queue);
+void ipcm__queue_finish(struct queue *queue);
 
 /* Close it, and drop what is not on a lease. */
-void queue_close(struct queue *queue, bool immediate);
+void ipcm__queue_close(struct queue *queue, bool immediate);
 
 /* ---- kind_queue.c ---- */
 
 /* The next one that this call may have; NULL: *rc says why not. */
-struct message *queue_find_next(const struct ipcm__call *call, int *rc);
+struct message *ipcm__queue_find_next(const struct ipcm__call *call, int *rc);
 
 /* ---- queue_leases.c: operations ---- */
 
-int queue_take(struct ipcm__object *object, struct ipcm__call *call);
-int queue_take_dead(struct ipcm__object *object, struct ipcm__call *call);
-int queue_ack(struct ipcm__object *object, const struct ipcm__call *call);
-int queue_nack(struct ipcm__object *object, const struct ipcm__call *call);
-int queue_extend(struct ipcm__object *object, const struct ipcm__call *call);
+int ipcm__queue_take(struct ipcm__object *object, struct ipcm__call *call);
+int ipcm__queue_take_dead(struct ipcm__object *object, struct ipcm__call *call);
+int ipcm__queue_ack(struct ipcm__object *object, const struct ipcm__call *call);
+int ipcm__queue_nack(struct ipcm__object *object,
+                     const struct ipcm__call *call);
+int ipcm__queue_extend(struct ipcm__object *object,
+                       const struct ipcm__call *call);
 
 /* ---- queue_rows.c ----
  *
@@ -142,14 +144,15 @@ int queue_extend(struct ipcm__object *object, const struct ipcm__call *call);
  *     TASK_DONE
  *     CLOSE      immediate
  *     INFO       closed, the last number, unfinished: ends a snapshot */
-int queue_save(struct ipcm__object *object, uint64_t *at, size_t most,
-               uint32_t *op, ipc_anys *args);
-int queue_replay(struct ipcm__object *object, uint32_t op, const ipc_any *args,
-                 size_t count);
+int ipcm__queue_save(struct ipcm__object *object, uint64_t *at, size_t most,
+                     uint32_t *op, ipc_anys *args);
+int ipcm__queue_replay(struct ipcm__object *object, uint32_t op,
+                       const ipc_any *args, size_t count);
 
-int queue_keep_put(const struct queue *queue, const struct message *message);
+int ipcm__queue_keep_put(const struct queue *queue,
+                         const struct message *message);
 
 /* A row with a number only. */
-int queue_keep(const struct queue *queue, uint32_t op, uint64_t number);
+int ipcm__queue_keep(const struct queue *queue, uint32_t op, uint64_t number);
 
 #endif

@@ -11,7 +11,7 @@ static int lease(struct queue *queue, struct ipcm__call *call,
                  struct message *message)
 {
     const uint64_t token = queue->token + 1;
-    int rc = queue_reserve_lease(queue);
+    int rc = ipcm__queue_reserve_lease(queue);
     if (rc == 0)
         rc = ipcm__call_result_copy(call, &message->value);
     if (rc == 0)
@@ -26,18 +26,18 @@ static int lease(struct queue *queue, struct ipcm__call *call,
         return rc;
     queue->token = token;
     message->token = token;
-    queue_lease(queue, message, call->session);
-    return queue_keep(queue, IPCM__OP_QUEUE_TAKE, message->number);
+    ipcm__queue_lease(queue, message, call->session);
+    return ipcm__queue_keep(queue, IPCM__OP_QUEUE_TAKE, message->number);
 }
 
-int queue_take(struct ipcm__object *object, struct ipcm__call *call)
+int ipcm__queue_take(struct ipcm__object *object, struct ipcm__call *call)
 {
     int rc;
-    struct message *message = queue_find_next(call, &rc);
+    struct message *message = ipcm__queue_find_next(call, &rc);
     return message != NULL ? lease(object->state, call, message) : rc;
 }
 
-int queue_take_dead(struct ipcm__object *object, struct ipcm__call *call)
+int ipcm__queue_take_dead(struct ipcm__object *object, struct ipcm__call *call)
 {
     struct queue *queue = object->state;
     const int rc = ipcm__arg_count(&call->request, 0, 0);
@@ -66,7 +66,7 @@ static int find_lease(const struct queue *queue, const struct ipcm__call *call,
                : ipcm__fail(-ESTALE, "lease %" PRIu64 " is over", token);
 }
 
-int queue_ack(struct ipcm__object *object, const struct ipcm__call *call)
+int ipcm__queue_ack(struct ipcm__object *object, const struct ipcm__call *call)
 {
     struct queue *queue = object->state;
     struct message *message;
@@ -74,22 +74,23 @@ int queue_ack(struct ipcm__object *object, const struct ipcm__call *call)
     if (rc != 0)
         return rc;
     const uint64_t number = message->number;
-    queue_remove(queue, message);
-    queue_finish(queue);
+    ipcm__queue_remove(queue, message);
+    ipcm__queue_finish(queue);
     ipcm__object_ring(object);
-    return queue_keep(queue, IPCM__OP_QUEUE_ACK, number);
+    return ipcm__queue_keep(queue, IPCM__OP_QUEUE_ACK, number);
 }
 
-int queue_nack(struct ipcm__object *object, const struct ipcm__call *call)
+int ipcm__queue_nack(struct ipcm__object *object, const struct ipcm__call *call)
 {
     struct message *message;
     const int rc = find_lease(object->state, call, 1, &message);
     if (rc == 0)
-        queue_give_back(object->state, message);
+        ipcm__queue_give_back(object->state, message);
     return rc;
 }
 
-int queue_extend(struct ipcm__object *object, const struct ipcm__call *call)
+int ipcm__queue_extend(struct ipcm__object *object,
+                       const struct ipcm__call *call)
 {
     struct message *message;
     int64_t ns;
@@ -97,6 +98,6 @@ int queue_extend(struct ipcm__object *object, const struct ipcm__call *call)
     if (rc == 0)
         rc = ipcm__arg_i64(&call->request, 1, 0, INT64_MAX, &ns);
     if (rc == 0)
-        queue_set_lease(object->state, message, ipcm__later(object, ns));
+        ipcm__queue_set_lease(object->state, message, ipcm__later(object, ns));
     return rc;
 }

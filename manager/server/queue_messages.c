@@ -120,7 +120,7 @@ static bool ends_before(const struct message *a, const struct message *b)
 
 /* ---- the whole ---- */
 
-void queue_begin(struct queue *queue)
+void ipcm__queue_begin(struct queue *queue)
 {
     static bool (*const orders[])(const struct message *,
                                   const struct message *) = {
@@ -137,25 +137,25 @@ void queue_begin(struct queue *queue)
 static void remove_all(struct queue *queue)
 {
     while (queue->ready.count > 0)
-        queue_remove(queue, queue->ready.at[queue->ready.count - 1]);
+        ipcm__queue_remove(queue, queue->ready.at[queue->ready.count - 1]);
     while (!list_is_empty(&queue->dead))
-        queue_remove(queue,
-                     list_entry(queue->dead.next, struct message, of_dead));
+        ipcm__queue_remove(
+            queue, list_entry(queue->dead.next, struct message, of_dead));
 }
 
-void queue_end(struct queue *queue)
+void ipcm__queue_end(struct queue *queue)
 {
     remove_all(queue);
     while (queue->leased.count > 0)
         /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): another one is there */
-        queue_remove(queue, queue->leased.at[0]);
+        ipcm__queue_remove(queue, queue->leased.at[0]);
     free((void *)queue->ready.at);
     free((void *)queue->leased.at);
     ipcm__map_free(&queue->tokens);
     ipcm__map_free(&queue->numbers);
 }
 
-size_t queue_count(const struct queue *queue)
+size_t ipcm__queue_count(const struct queue *queue)
 {
     return queue->ready.count + queue->leased.count + queue->dead_count;
 }
@@ -187,10 +187,10 @@ static int fill(struct queue *queue, struct message *message,
     return rc;
 }
 
-int queue_add(struct queue *queue, const ipc_any *value, int64_t priority,
-              uint64_t number, struct message **out)
+int ipcm__queue_add(struct queue *queue, const ipc_any *value, int64_t priority,
+                    uint64_t number, struct message **out)
 {
-    int rc = heap_reserve(&queue->ready, queue_count(queue) + 1);
+    int rc = heap_reserve(&queue->ready, ipcm__queue_count(queue) + 1);
     if (rc != 0)
         return rc;
     struct message *message = calloc(1, sizeof *message);
@@ -243,7 +243,7 @@ static void take_out(struct queue *queue, struct message *message)
     }
 }
 
-void queue_remove(struct queue *queue, struct message *message)
+void ipcm__queue_remove(struct queue *queue, struct message *message)
 {
     take_out(queue, message);
     if (is_durable(queue))
@@ -255,21 +255,21 @@ void queue_remove(struct queue *queue, struct message *message)
 
 /* ---- leases ---- */
 
-int queue_reserve_lease(struct queue *queue)
+int ipcm__queue_reserve_lease(struct queue *queue)
 {
     return heap_reserve(&queue->leased, queue->leased.count + 1);
 }
 
-void queue_set_lease(struct queue *queue, struct message *message,
-                     ipc_deadline until)
+void ipcm__queue_set_lease(struct queue *queue, struct message *message,
+                           ipc_deadline until)
 {
     message->lease = until;
     move_up(&queue->leased, message);
     move_down(&queue->leased, message);
 }
 
-void queue_lease(struct queue *queue, struct message *message,
-                 struct ipcm__session *session)
+void ipcm__queue_lease(struct queue *queue, struct message *message,
+                       struct ipcm__session *session)
 {
     take_out(queue, message);
     message->state = MESSAGE_LEASED;
@@ -295,19 +295,19 @@ static void settle(struct queue *queue, struct message *message)
     heap_add(&queue->ready, message);
 }
 
-void queue_deliveries(struct queue *queue, struct message *message,
-                      uint32_t deliveries)
+void ipcm__queue_deliveries(struct queue *queue, struct message *message,
+                            uint32_t deliveries)
 {
     take_out(queue, message);
     message->deliveries = deliveries;
     settle(queue, message);
 }
 
-void queue_give_back(struct queue *queue, struct message *message)
+void ipcm__queue_give_back(struct queue *queue, struct message *message)
 {
     if (queue->closed == QUEUE_CLOSED_NOW) {
-        queue_remove(queue, message);
-        queue_finish(queue);
+        ipcm__queue_remove(queue, message);
+        ipcm__queue_finish(queue);
     } else {
         end_lease(queue, message);
         settle(queue, message);
@@ -315,16 +315,16 @@ void queue_give_back(struct queue *queue, struct message *message)
     ipcm__object_ring(queue->object);
 }
 
-void queue_expire(struct queue *queue, ipc_deadline now)
+void ipcm__queue_expire(struct queue *queue, ipc_deadline now)
 {
     /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): another one is there then */
     while (queue->leased.count > 0 && queue->leased.at[0]->lease <= now)
-        queue_give_back(queue, queue->leased.at[0]);
+        ipcm__queue_give_back(queue, queue->leased.at[0]);
 }
 
 /* ---- done, and closed ---- */
 
-void queue_finish(struct queue *queue)
+void ipcm__queue_finish(struct queue *queue)
 {
     if (queue->unfinished == 0 || --queue->unfinished > 0)
         return;
@@ -332,14 +332,14 @@ void queue_finish(struct queue *queue)
     ipcm__object_ring(queue->object);
 }
 
-void queue_close(struct queue *queue, bool immediate)
+void ipcm__queue_close(struct queue *queue, bool immediate)
 {
-    const size_t before = queue_count(queue);
+    const size_t before = ipcm__queue_count(queue);
     if (queue->closed != QUEUE_CLOSED_NOW)
         queue->closed = immediate ? QUEUE_CLOSED_NOW : QUEUE_CLOSED;
     if (queue->closed == QUEUE_CLOSED_NOW)
         remove_all(queue);
-    for (size_t n = before - queue_count(queue); n > 0; n--)
-        queue_finish(queue);
+    for (size_t n = before - ipcm__queue_count(queue); n > 0; n--)
+        ipcm__queue_finish(queue);
     ipcm__object_ring(queue->object);
 }

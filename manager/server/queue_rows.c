@@ -16,7 +16,8 @@
 
 /* ---- to the store ---- */
 
-int queue_keep_put(const struct queue *queue, const struct message *message)
+int ipcm__queue_keep_put(const struct queue *queue,
+                         const struct message *message)
 {
     const ipc_any row[ROW_VALUES] = {message->value, ipc_i64(message->priority),
                                      ipc_u64(message->number),
@@ -24,7 +25,7 @@ int queue_keep_put(const struct queue *queue, const struct message *message)
     return ipcm__keep(queue->object, IPCM__OP_QUEUE_PUT, row, ROW_VALUES);
 }
 
-int queue_keep(const struct queue *queue, uint32_t op, uint64_t number)
+int ipcm__queue_keep(const struct queue *queue, uint32_t op, uint64_t number)
 {
     const ipc_any row = ipc_u64(number);
     return ipcm__keep(queue->object, op, &row, 1);
@@ -75,8 +76,8 @@ static int save_messages(const struct queue *queue, size_t *at, size_t most,
 }
 
 /* *at: the place in the map, plus 1 when that is through. */
-int queue_save(struct ipcm__object *object, uint64_t *at, size_t most,
-               uint32_t *op, ipc_anys *args)
+int ipcm__queue_save(struct ipcm__object *object, uint64_t *at, size_t most,
+                     uint32_t *op, ipc_anys *args)
 {
     const struct queue *queue = object->state;
     size_t place = (size_t)*at;
@@ -120,10 +121,11 @@ static int replay_put(struct queue *queue, const ipc_any *row)
         read_u64(&row[3], UINT32_MAX, &deliveries) < 0 ||
         ipcm__map_get(&queue->numbers, number) != NULL)
         return damaged(IPCM__OP_QUEUE_PUT);
-    const int rc = queue_add(queue, &row[0], row[1].i64, number, &message);
+    const int rc =
+        ipcm__queue_add(queue, &row[0], row[1].i64, number, &message);
     if (rc != 0)
         return rc;
-    queue_deliveries(queue, message, (uint32_t)deliveries);
+    ipcm__queue_deliveries(queue, message, (uint32_t)deliveries);
     return 0;
 }
 
@@ -146,14 +148,14 @@ static int replay_number(struct queue *queue, uint32_t op, const ipc_any *arg)
     if (message == NULL)
         return queue->closed == QUEUE_CLOSED_NOW ? 0 : damaged(op);
     if (op == IPCM__OP_QUEUE_TAKE) {
-        queue_deliveries(queue, message,
-                         message->deliveries +
-                             (message->deliveries < UINT32_MAX));
+        ipcm__queue_deliveries(queue, message,
+                               message->deliveries +
+                                   (message->deliveries < UINT32_MAX));
         return 0;
     }
-    queue_remove(queue, message);
+    ipcm__queue_remove(queue, message);
     if (op == IPCM__OP_QUEUE_ACK)
-        queue_finish(queue);
+        ipcm__queue_finish(queue);
     return 0;
 }
 
@@ -167,12 +169,12 @@ static int replay_info(struct queue *queue, const ipc_any *args)
         return damaged(IPCM__OP_QUEUE_INFO);
     queue->number = number;
     if (closed != QUEUE_OPEN)
-        queue_close(queue, closed == QUEUE_CLOSED_NOW);
+        ipcm__queue_close(queue, closed == QUEUE_CLOSED_NOW);
     return 0;
 }
 
-int queue_replay(struct ipcm__object *object, uint32_t op, const ipc_any *args,
-                 size_t count)
+int ipcm__queue_replay(struct ipcm__object *object, uint32_t op,
+                       const ipc_any *args, size_t count)
 {
     struct queue *queue = object->state;
     switch (op) {
@@ -183,12 +185,12 @@ int queue_replay(struct ipcm__object *object, uint32_t op, const ipc_any *args,
     case IPCM__OP_QUEUE_ACK:
         return count == 1 ? replay_number(queue, op, args) : damaged(op);
     case IPCM__OP_QUEUE_TASK_DONE:
-        queue_finish(queue);
+        ipcm__queue_finish(queue);
         return 0;
     case IPCM__OP_QUEUE_CLOSE:
         if (count != 1 || args[0].type != IPC_TYPE_BOOL)
             return damaged(op);
-        queue_close(queue, args[0].boolean);
+        ipcm__queue_close(queue, args[0].boolean);
         return 0;
     case IPCM__OP_QUEUE_INFO:
         return count == 3 ? replay_info(queue, args) : damaged(op);

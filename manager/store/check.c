@@ -20,11 +20,11 @@ static int damaged(const struct ipcm__store *store, const char *what)
 static int text_of(struct ipcm__store *store, const char *sql, char **out)
 {
     sqlite3_stmt *statement;
-    int rc = store_sql_prepare(store, sql, &statement);
+    int rc = ipcm__store_sql_prepare(store, sql, &statement);
     if (rc != 0)
         return rc;
     const int step = sqlite3_step(statement);
-    rc = store_sql_error(store, step, "check");
+    rc = ipcm__store_sql_error(store, step, "check");
     if (rc == 0) {
         const unsigned char *text =
             step == SQLITE_ROW ? sqlite3_column_text(statement, 0) : NULL;
@@ -47,7 +47,7 @@ static int check_schema(struct ipcm__store *store)
                 &text);
     if (rc != 0)
         return rc;
-    const bool same = strcmp(text, store_schema) == 0;
+    const bool same = strcmp(text, ipcm__store_schema) == 0;
     free(text);
     return same ? 0 : damaged(store, "its tables are others");
 }
@@ -56,8 +56,8 @@ static int check_pages(struct ipcm__store *store)
 {
     int64_t closed = 0;
     char *text = NULL;
-    int rc = store_sql_number(store, "SELECT closed FROM store WHERE one = 1",
-                              &closed);
+    int rc = ipcm__store_sql_number(
+        store, "SELECT closed FROM store WHERE one = 1", &closed);
     if (rc == 0)
         rc = text_of(store,
                      closed != 0 ? "PRAGMA quick_check(1)"
@@ -75,31 +75,32 @@ static int check_pages(struct ipcm__store *store)
 static int see_object(struct ipcm__store *store, sqlite3_stmt *row)
 {
     struct ipcm__store_object object;
-    const int rc = store_read_object(row, &object);
+    const int rc = ipcm__store_read_object(row, &object);
     return rc < 0 ? rc
-                  : store_size_add(store, object.id, object.option_bytes, true);
+                  : ipcm__store_size_add(store, object.id, object.option_bytes,
+                                         true);
 }
 
 static int see_entry(struct ipcm__store *store, sqlite3_stmt *row)
 {
     struct ipcm__store_entry entry;
     uint64_t place;
-    const int rc = store_read_entry(row, &entry, &place);
+    const int rc = ipcm__store_read_entry(row, &entry, &place);
     if (rc != 0)
         return rc;
     if (ipcm__map_get(&store->sizes, entry.object) == NULL)
         return damaged(store, "an entry of an object that there is not");
     if (place > store->sequence)
         store->sequence = place;
-    return store_size_add(store, entry.object, entry.arg_bytes,
-                          sqlite3_column_int(row, 2) != 0);
+    return ipcm__store_size_add(store, entry.object, entry.arg_bytes,
+                                sqlite3_column_int(row, 2) != 0);
 }
 
 static int see_answer(struct ipcm__store *store, sqlite3_stmt *row)
 {
     struct ipcm__store_answer answer;
     (void)store;
-    return store_read_answer(row, &answer);
+    return ipcm__store_read_answer(row, &answer);
 }
 
 static int check_rows(struct ipcm__store *store, const char *sql,
@@ -107,29 +108,29 @@ static int check_rows(struct ipcm__store *store, const char *sql,
 {
     sqlite3_stmt *rows;
     int step = SQLITE_DONE;
-    int rc = store_sql_prepare(store, sql, &rows);
+    int rc = ipcm__store_sql_prepare(store, sql, &rows);
     if (rc != 0)
         return rc;
     while (rc == 0 && (step = sqlite3_step(rows)) == SQLITE_ROW)
         rc = see(store, rows);
     if (rc == 0)
-        rc = store_sql_error(store, step, "read");
+        rc = ipcm__store_sql_error(store, step, "read");
     else if (rc == -EUCLEAN)
         rc = damaged(store, ipc_error_detail());
     (void)sqlite3_finalize(rows);
     return rc;
 }
 
-int store_check(struct ipcm__store *store)
+int ipcm__store_check(struct ipcm__store *store)
 {
     int rc = check_schema(store);
     if (rc == 0)
         rc = check_pages(store);
     if (rc == 0)
-        rc = check_rows(store, store_select_objects, see_object);
+        rc = check_rows(store, ipcm__store_select_objects, see_object);
     if (rc == 0)
-        rc = check_rows(store, store_select_entries, see_entry);
+        rc = check_rows(store, ipcm__store_select_entries, see_entry);
     if (rc == 0)
-        rc = check_rows(store, store_select_answers, see_answer);
+        rc = check_rows(store, ipcm__store_select_answers, see_answer);
     return rc;
 }

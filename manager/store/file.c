@@ -31,7 +31,7 @@
 #define IN_WAL_MODE  2
 #define MAGIC        "SQLite format 3"
 
-char *store_path(const char *path, const char *suffix)
+char *ipcm__store_path(const char *path, const char *suffix)
 {
     char *out = NULL;
     return asprintf(&out, "%s%s", path, suffix) < 0 ? NULL : out;
@@ -150,7 +150,7 @@ static int header_check(const char *path, int fd)
 static int beside_check(const char *path, const char *suffix, bool is_log)
 {
     uint8_t head[4] = {0};
-    char *name = store_path(path, suffix);
+    char *name = ipcm__store_path(path, suffix);
     if (name == NULL)
         return -ENOMEM;
     const int fd = open(name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -194,7 +194,7 @@ static int file_check(const char *path, int fd)
     return rc == 0 ? beside_check(path, "-wal", true) : rc;
 }
 
-int store_file_open(const char *path, int *out)
+int ipcm__store_file_open(const char *path, int *out)
 {
     int rc = folder_check(path);
     if (rc != 0)
@@ -223,16 +223,17 @@ static int image_make(const char *path, uint8_t **image, size_t *bytes)
     int rc = sqlite3_open_v2(
         ":memory:", &store.db,
         SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
-    rc = store_sql_error(&store, rc, "a new one");
+    rc = ipcm__store_sql_error(&store, rc, "a new one");
     (void)snprintf(pragmas, sizeof pragmas,
                    "PRAGMA application_id = %u; PRAGMA user_version = %d;",
                    STORE_APPLICATION, STORE_VERSION);
     if (rc == 0)
-        rc = store_sql_run(&store, pragmas);
+        rc = ipcm__store_sql_run(&store, pragmas);
     if (rc == 0)
-        rc = store_sql_run(&store, store_schema);
+        rc = ipcm__store_sql_run(&store, ipcm__store_schema);
     if (rc == 0)
-        rc = store_sql_run(&store, "INSERT INTO store VALUES(1, 0, 0, 1)");
+        rc =
+            ipcm__store_sql_run(&store, "INSERT INTO store VALUES(1, 0, 0, 1)");
     if (rc == 0) {
         *image = sqlite3_serialize(store.db, "main", &n, 0);
         *bytes = (size_t)n;
@@ -266,7 +267,7 @@ static int nameless(const char *path, int folder, char **name)
     int fd = open(self, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != ENOENT))
         return fd;
-    *name = store_path(path, ".new-XXXXXX");
+    *name = ipcm__store_path(path, ".new-XXXXXX");
     return *name == NULL ? -1 : mkostemp(*name, O_CLOEXEC);
 }
 
@@ -300,7 +301,7 @@ static int create_in(const char *path, int folder, const uint8_t *image,
     return rc;
 }
 
-int store_file_create(const char *path)
+int ipcm__store_file_create(const char *path)
 {
     uint8_t *image = NULL;
     size_t bytes = 0;

@@ -13,7 +13,7 @@ struct loading {
 static int tell_object(const struct loading *loading, sqlite3_stmt *row)
 {
     struct ipcm__store_object object;
-    const int rc = store_read_object(row, &object);
+    const int rc = ipcm__store_read_object(row, &object);
     return rc < 0 ? rc : loading->loader->object(loading->arg, &object);
 }
 
@@ -21,14 +21,14 @@ static int tell_entry(const struct loading *loading, sqlite3_stmt *row)
 {
     struct ipcm__store_entry entry;
     uint64_t place;
-    const int rc = store_read_entry(row, &entry, &place);
+    const int rc = ipcm__store_read_entry(row, &entry, &place);
     return rc < 0 ? rc : loading->loader->entry(loading->arg, &entry);
 }
 
 static int tell_answer(const struct loading *loading, sqlite3_stmt *row)
 {
     struct ipcm__store_answer answer;
-    const int rc = store_read_answer(row, &answer);
+    const int rc = ipcm__store_read_answer(row, &answer);
     return rc < 0 ? rc : loading->loader->answer(loading->arg, &answer);
 }
 
@@ -38,13 +38,13 @@ static int tell_all(const struct loading *loading, const char *sql,
 {
     sqlite3_stmt *rows;
     int step = SQLITE_DONE;
-    int rc = store_sql_prepare(loading->store, sql, &rows);
+    int rc = ipcm__store_sql_prepare(loading->store, sql, &rows);
     if (rc < 0)
         return rc;
     while (rc == 0 && (step = sqlite3_step(rows)) == SQLITE_ROW)
         rc = tell(loading, rows);
     if (rc >= 0)
-        rc = store_sql_error(loading->store, step, "read");
+        rc = ipcm__store_sql_error(loading->store, step, "read");
     (void)sqlite3_finalize(rows);
     return rc;
 }
@@ -53,10 +53,10 @@ int ipcm__store_load(struct ipcm__store *store,
                      const struct ipcm__store_loader *loader, void *arg)
 {
     const struct loading loading = {store, loader, arg};
-    int rc = tell_all(&loading, store_select_objects, tell_object);
+    int rc = tell_all(&loading, ipcm__store_select_objects, tell_object);
     if (rc == 0)
-        rc = tell_all(&loading, store_select_entries, tell_entry);
+        rc = tell_all(&loading, ipcm__store_select_entries, tell_entry);
     if (rc == 0)
-        rc = tell_all(&loading, store_select_answers, tell_answer);
+        rc = tell_all(&loading, ipcm__store_select_answers, tell_answer);
     return rc;
 }

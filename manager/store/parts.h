@@ -65,63 +65,66 @@ struct ipcm__store {
 
 /* Who may write it, whose it is, is it one of ours.  0: *out is locked; 1: there
  * is none.  Changes nothing. */
-int store_file_open(const char *path, int *out);
+int ipcm__store_file_open(const char *path, int *out);
 
 /* Make one: complete, or not at all.  0, also if somebody was faster. */
-int store_file_create(const char *path);
+int ipcm__store_file_create(const char *path);
 
 /* path with something behind; NULL: no memory. */
-char *store_path(const char *path, const char *suffix);
+char *ipcm__store_path(const char *path, const char *suffix);
 
 /* ---- sql.c ---- */
 
 /* The detail line and error for what SQLite says. */
-int store_sql_error(const struct ipcm__store *store, int rc, const char *what);
+int ipcm__store_sql_error(const struct ipcm__store *store, int rc,
+                          const char *what);
 
 /* One or more statements without results. */
-int store_sql_run(struct ipcm__store *store, const char *sql);
+int ipcm__store_sql_run(struct ipcm__store *store, const char *sql);
 
 /* The number that a statement results in. */
-int store_sql_number(struct ipcm__store *store, const char *sql, int64_t *out);
+int ipcm__store_sql_number(struct ipcm__store *store, const char *sql,
+                           int64_t *out);
 
-int store_sql_prepare(struct ipcm__store *store, const char *sql,
-                      sqlite3_stmt **out);
+int ipcm__store_sql_prepare(struct ipcm__store *store, const char *sql,
+                            sqlite3_stmt **out);
 
 /* The schema, one statement after the other, and the rows that are there from
  * the beginning. */
-extern const char store_schema[];
+extern const char ipcm__store_schema[];
 
 /* ---- check.c: is it whole?  Reads only ---- */
 
-int store_check(struct ipcm__store *store);
+int ipcm__store_check(struct ipcm__store *store);
 
 /* ---- rows.c ---- */
 
-int store_rows_prepare(struct ipcm__store *store);
-void store_rows_end(struct ipcm__store *store);
+int ipcm__store_rows_prepare(struct ipcm__store *store);
+void ipcm__store_rows_end(struct ipcm__store *store);
 
 /* Open the group if there is none. */
-int store_rows_begin(struct ipcm__store *store);
+int ipcm__store_rows_begin(struct ipcm__store *store);
 
 /* Run a prepared statement that has no result, and make it ready again. */
-int store_rows_step(struct ipcm__store *store, enum store_statement which);
+int ipcm__store_rows_step(struct ipcm__store *store,
+                          enum store_statement which);
 
 /* Columns of a row: id, type, name, durability, options, sum; object, seq,
  * snapshot, op, args, sum; session, request, uid, reply, sum.  -EUCLEAN the sum
  * is another one.  What they point to is good until the next step. */
-extern const char store_select_objects[];
-extern const char store_select_entries[];
-extern const char store_select_answers[];
-int store_read_object(sqlite3_stmt *row, struct ipcm__store_object *out);
-int store_read_entry(sqlite3_stmt *row, struct ipcm__store_entry *out,
-                     uint64_t *place);
-int store_read_answer(sqlite3_stmt *row, struct ipcm__store_answer *out);
+extern const char ipcm__store_select_objects[];
+extern const char ipcm__store_select_entries[];
+extern const char ipcm__store_select_answers[];
+int ipcm__store_read_object(sqlite3_stmt *row, struct ipcm__store_object *out);
+int ipcm__store_read_entry(sqlite3_stmt *row, struct ipcm__store_entry *out,
+                           uint64_t *place);
+int ipcm__store_read_answer(sqlite3_stmt *row, struct ipcm__store_answer *out);
 
 /* ---- sizes.c ---- */
 
-int store_size_add(struct ipcm__store *store, uint64_t object, uint64_t bytes,
-                   bool snapshot);
-void store_size_drop(struct ipcm__store *store, uint64_t object);
-void store_sizes_free(struct ipcm__store *store);
+int ipcm__store_size_add(struct ipcm__store *store, uint64_t object,
+                         uint64_t bytes, bool snapshot);
+void ipcm__store_size_drop(struct ipcm__store *store, uint64_t object);
+void ipcm__store_sizes_free(struct ipcm__store *store);
 
 #endif

@@ -36,12 +36,12 @@ static const char *const texts[STATEMENTS] = {
     [STATEMENT_CLOSED] = "UPDATE store SET closed = 1",
 };
 
-const char store_select_objects[] =
+const char ipcm__store_select_objects[] =
     "SELECT id, type, name, durability, options, sum FROM object ORDER BY id";
-const char store_select_entries[] =
+const char ipcm__store_select_entries[] =
     "SELECT object, seq, snapshot, op, args, sum FROM entry"
     " ORDER BY object, seq";
-const char store_select_answers[] =
+const char ipcm__store_select_answers[] =
     "SELECT session, request, uid, reply, sum FROM answer"
     " ORDER BY session, request";
 
@@ -124,7 +124,7 @@ static const void *blob_at(sqlite3_stmt *row, int column, size_t *bytes)
     return at;
 }
 
-int store_read_object(sqlite3_stmt *row, struct ipcm__store_object *out)
+int ipcm__store_read_object(sqlite3_stmt *row, struct ipcm__store_object *out)
 {
     out->id = (uint64_t)sqlite3_column_int64(row, 0);
     out->type = (const char *)sqlite3_column_text(row, 1);
@@ -136,8 +136,8 @@ int store_read_object(sqlite3_stmt *row, struct ipcm__store_object *out)
     return check_sum(row, 5, sum_object(out), "an object");
 }
 
-int store_read_entry(sqlite3_stmt *row, struct ipcm__store_entry *out,
-                     uint64_t *place)
+int ipcm__store_read_entry(sqlite3_stmt *row, struct ipcm__store_entry *out,
+                           uint64_t *place)
 {
     out->object = (uint64_t)sqlite3_column_int64(row, 0);
     *place = (uint64_t)sqlite3_column_int64(row, 1);
@@ -148,7 +148,7 @@ int store_read_entry(sqlite3_stmt *row, struct ipcm__store_entry *out,
     return check_sum(row, 5, sum_entry(out, *place), "an entry");
 }
 
-int store_read_answer(sqlite3_stmt *row, struct ipcm__store_answer *out)
+int ipcm__store_read_answer(sqlite3_stmt *row, struct ipcm__store_answer *out)
 {
     size_t bytes;
     const void *session = blob_at(row, 0, &bytes);
@@ -163,18 +163,18 @@ int store_read_answer(sqlite3_stmt *row, struct ipcm__store_answer *out)
 
 /* ---- writing ---- */
 
-int store_rows_prepare(struct ipcm__store *store)
+int ipcm__store_rows_prepare(struct ipcm__store *store)
 {
     for (size_t i = 0; i < STATEMENTS; i++) {
         const int rc =
-            store_sql_prepare(store, texts[i], &store->statements[i]);
+            ipcm__store_sql_prepare(store, texts[i], &store->statements[i]);
         if (rc < 0)
             return rc;
     }
     return 0;
 }
 
-void store_rows_end(struct ipcm__store *store)
+void ipcm__store_rows_end(struct ipcm__store *store)
 {
     for (size_t i = 0; i < STATEMENTS; i++)
         (void)sqlite3_finalize(store->statements[i]);
@@ -188,24 +188,24 @@ static int spoil(struct ipcm__store *store, int rc)
     return rc;
 }
 
-int store_rows_step(struct ipcm__store *store, enum store_statement which)
+int ipcm__store_rows_step(struct ipcm__store *store, enum store_statement which)
 {
     sqlite3_stmt *statement = store->statements[which];
     const int rc =
-        store_sql_error(store, sqlite3_step(statement), texts[which]);
+        ipcm__store_sql_error(store, sqlite3_step(statement), texts[which]);
     (void)sqlite3_reset(statement);
     (void)sqlite3_clear_bindings(statement);
     return spoil(store, rc);
 }
 
-int store_rows_begin(struct ipcm__store *store)
+int ipcm__store_rows_begin(struct ipcm__store *store)
 {
     if (store->failed != 0)
         return ipcm__fail(-EIO, "store %s: it could not be written before",
                           store->path);
     if (store->group)
         return 0;
-    const int rc = store_rows_step(store, STATEMENT_BEGIN);
+    const int rc = ipcm__store_rows_step(store, STATEMENT_BEGIN);
     store->group = rc == 0;
     return rc;
 }
@@ -226,18 +226,18 @@ static int drop_rows(struct ipcm__store *store, enum store_statement which,
                      uint64_t object)
 {
     bind_u64(store->statements[which], 1, object);
-    return store_rows_step(store, which);
+    return ipcm__store_rows_step(store, which);
 }
 
 int ipcm__store_add(struct ipcm__store *store,
                     const struct ipcm__store_object *object, bool sync)
 {
     sqlite3_stmt *row = store->statements[STATEMENT_OBJECT_ADD];
-    int rc = store_rows_begin(store);
+    int rc = ipcm__store_rows_begin(store);
     if (rc < 0)
         return rc;
-    rc = spoil(store,
-               store_size_add(store, object->id, object->option_bytes, true));
+    rc = spoil(store, ipcm__store_size_add(store, object->id,
+                                           object->option_bytes, true));
     if (rc < 0)
         return rc;
     store->group_syncs |= sync;
@@ -249,24 +249,24 @@ int ipcm__store_add(struct ipcm__store *store,
     bind_bytes(row, 5, object->option_bytes == 0 ? "" : object->options,
                object->option_bytes);
     (void)sqlite3_bind_int64(row, 6, sum_object(object));
-    return store_rows_step(store, STATEMENT_OBJECT_ADD);
+    return ipcm__store_rows_step(store, STATEMENT_OBJECT_ADD);
 }
 
 int ipcm__store_drop(struct ipcm__store *store, uint64_t object, bool sync)
 {
-    int rc = store_rows_begin(store);
+    int rc = ipcm__store_rows_begin(store);
     store->group_syncs |= sync;
     if (rc == 0)
         rc = drop_rows(store, STATEMENT_OBJECT_DROP, object);
     if (rc == 0)
         rc = drop_rows(store, STATEMENT_ENTRY_DROP, object);
-    store_size_drop(store, object);
+    ipcm__store_size_drop(store, object);
     return rc;
 }
 
 int ipcm__store_unname(struct ipcm__store *store, uint64_t object, bool sync)
 {
-    const int rc = store_rows_begin(store);
+    const int rc = ipcm__store_rows_begin(store);
     store->group_syncs |= sync;
     return rc < 0 ? rc : drop_rows(store, STATEMENT_OBJECT_UNNAME, object);
 }
@@ -277,10 +277,10 @@ int ipcm__store_log(struct ipcm__store *store,
     const bool snapshot =
         store->snapshot != 0 && store->snapshot == entry->object;
     sqlite3_stmt *row = store->statements[STATEMENT_ENTRY_ADD];
-    int rc = store_rows_begin(store);
+    int rc = ipcm__store_rows_begin(store);
     if (rc == 0)
-        rc = spoil(store, store_size_add(store, entry->object, entry->arg_bytes,
-                                         snapshot));
+        rc = spoil(store, ipcm__store_size_add(store, entry->object,
+                                               entry->arg_bytes, snapshot));
     if (rc < 0)
         return rc;
     const uint64_t place = ++store->sequence;
@@ -292,21 +292,21 @@ int ipcm__store_log(struct ipcm__store *store,
     bind_bytes(row, 5, entry->arg_bytes == 0 ? "" : entry->args,
                entry->arg_bytes);
     (void)sqlite3_bind_int64(row, 6, sum_entry(entry, place));
-    return store_rows_step(store, STATEMENT_ENTRY_ADD);
+    return ipcm__store_rows_step(store, STATEMENT_ENTRY_ADD);
 }
 
 int ipcm__store_snapshot_begin(struct ipcm__store *store, uint64_t object)
 {
-    int rc = store_rows_begin(store);
+    int rc = ipcm__store_rows_begin(store);
     if (rc == 0)
         rc = drop_rows(store, STATEMENT_ENTRY_DROP, object);
     if (rc < 0)
         return rc;
     ipcm__store_sizes(store, object, &store->before.log_bytes,
                       &store->before.snapshot_bytes);
-    store_size_drop(store, object);
+    ipcm__store_size_drop(store, object);
     store->snapshot = object;
-    return spoil(store, store_size_add(store, object, 0, true));
+    return spoil(store, ipcm__store_size_add(store, object, 0, true));
 }
 
 int ipcm__store_snapshot_end(struct ipcm__store *store)
@@ -320,12 +320,14 @@ int ipcm__store_snapshot_undo(struct ipcm__store *store)
     const uint64_t object = store->snapshot;
     if (ipcm__store_snapshot_end(store) < 0)
         return -EIO;
-    store_size_drop(store, object);
-    int rc = store_size_add(store, object, store->before.log_bytes, false);
+    ipcm__store_size_drop(store, object);
+    int rc =
+        ipcm__store_size_add(store, object, store->before.log_bytes, false);
     if (rc == 0)
-        rc = store_size_add(store, object, store->before.snapshot_bytes, true);
+        rc = ipcm__store_size_add(store, object, store->before.snapshot_bytes,
+                                  true);
     if (spoil(store, rc) == 0 && store->group)
-        rc = store_rows_step(store, STATEMENT_ROLLBACK);
+        rc = ipcm__store_rows_step(store, STATEMENT_ROLLBACK);
     store->group = false;
     store->group_syncs = false;
     return rc;
@@ -353,14 +355,14 @@ static int trim_answers(struct ipcm__store *store,
     (void)ipcm__map_take(&store->sessions, key);
     bind_bytes(trim, 1, answer->session, sizeof answer->session);
     bind_u64(trim, 2, keep);
-    return store_rows_step(store, STATEMENT_ANSWER_TRIM);
+    return ipcm__store_rows_step(store, STATEMENT_ANSWER_TRIM);
 }
 
 int ipcm__store_answer(struct ipcm__store *store,
                        const struct ipcm__store_answer *answer, uint32_t keep)
 {
     sqlite3_stmt *row = store->statements[STATEMENT_ANSWER_ADD];
-    int rc = store_rows_begin(store);
+    int rc = ipcm__store_rows_begin(store);
     if (rc < 0)
         return rc;
     bind_bytes(row, 1, answer->session, sizeof answer->session);
@@ -370,18 +372,18 @@ int ipcm__store_answer(struct ipcm__store *store,
         bind_bytes(row, 4, answer->reply_bytes == 0 ? "" : answer->reply,
                    answer->reply_bytes);
     (void)sqlite3_bind_int64(row, 5, sum_answer(answer));
-    rc = store_rows_step(store, STATEMENT_ANSWER_ADD);
+    rc = ipcm__store_rows_step(store, STATEMENT_ANSWER_ADD);
     return rc < 0 ? rc : trim_answers(store, answer, keep);
 }
 
 int ipcm__store_forget(struct ipcm__store *store,
                        const uint8_t session[IPCM__SESSION_BYTES])
 {
-    const int rc = store_rows_begin(store);
+    const int rc = ipcm__store_rows_begin(store);
     if (rc < 0)
         return rc;
     (void)ipcm__map_take(&store->sessions, session_key(session));
     bind_bytes(store->statements[STATEMENT_ANSWER_DROP], 1, session,
                IPCM__SESSION_BYTES);
-    return store_rows_step(store, STATEMENT_ANSWER_DROP);
+    return ipcm__store_rows_step(store, STATEMENT_ANSWER_DROP);
 }

@@ -5,8 +5,8 @@
 #include "fail.h"
 #include "store/parts.h"
 
-int store_size_add(struct ipcm__store *store, uint64_t object, uint64_t bytes,
-                   bool snapshot)
+int ipcm__store_size_add(struct ipcm__store *store, uint64_t object,
+                         uint64_t bytes, bool snapshot)
 {
     struct store_size *size = ipcm__map_get(&store->sizes, object);
     if (size == NULL) {
@@ -25,7 +25,7 @@ int store_size_add(struct ipcm__store *store, uint64_t object, uint64_t bytes,
     return 0;
 }
 
-void store_size_drop(struct ipcm__store *store, uint64_t object)
+void ipcm__store_size_drop(struct ipcm__store *store, uint64_t object)
 {
     struct store_size *size = ipcm__map_get(&store->sizes, object);
     if (size == NULL)
@@ -35,7 +35,7 @@ void store_size_drop(struct ipcm__store *store, uint64_t object)
     free(size);
 }
 
-void store_sizes_free(struct ipcm__store *store)
+void ipcm__store_sizes_free(struct ipcm__store *store)
 {
     for (size_t i = 0; i < store->sizes.room; i++)
         free(store->sizes.slots[i].value);

@@ -5,7 +5,7 @@
 #include "fail.h"
 #include "store/parts.h"
 
-const char store_schema[] =
+const char ipcm__store_schema[] =
     "CREATE TABLE store(one INTEGER PRIMARY KEY CHECK(one = 1),"
     " epoch INTEGER NOT NULL, twin INTEGER NOT NULL CHECK(twin = -epoch),"
     " closed INTEGER NOT NULL) STRICT;\n"
@@ -50,7 +50,8 @@ static int error_of(int rc)
 }
 
 /* What was being done comes last: it may be long, and say little to people. */
-int store_sql_error(const struct ipcm__store *store, int rc, const char *what)
+int ipcm__store_sql_error(const struct ipcm__store *store, int rc,
+                          const char *what)
 {
     const int error = error_of(rc);
     if (error == 0)
@@ -64,26 +65,27 @@ int store_sql_error(const struct ipcm__store *store, int rc, const char *what)
         tell ? ": " : "", tell ? strerrordesc_np(system) : "", what);
 }
 
-int store_sql_run(struct ipcm__store *store, const char *sql)
+int ipcm__store_sql_run(struct ipcm__store *store, const char *sql)
 {
-    return store_sql_error(store,
-                           sqlite3_exec(store->db, sql, NULL, NULL, NULL), sql);
+    return ipcm__store_sql_error(
+        store, sqlite3_exec(store->db, sql, NULL, NULL, NULL), sql);
 }
 
-int store_sql_prepare(struct ipcm__store *store, const char *sql,
-                      sqlite3_stmt **out)
+int ipcm__store_sql_prepare(struct ipcm__store *store, const char *sql,
+                            sqlite3_stmt **out)
 {
-    return store_sql_error(store,
-                           sqlite3_prepare_v3(store->db, sql, -1,
-                                              SQLITE_PREPARE_PERSISTENT, out,
-                                              NULL),
-                           "prepare");
+    return ipcm__store_sql_error(store,
+                                 sqlite3_prepare_v3(store->db, sql, -1,
+                                                    SQLITE_PREPARE_PERSISTENT,
+                                                    out, NULL),
+                                 "prepare");
 }
 
-int store_sql_number(struct ipcm__store *store, const char *sql, int64_t *out)
+int ipcm__store_sql_number(struct ipcm__store *store, const char *sql,
+                           int64_t *out)
 {
     sqlite3_stmt *statement;
-    int rc = store_sql_prepare(store, sql, &statement);
+    int rc = ipcm__store_sql_prepare(store, sql, &statement);
     if (rc < 0)
         return rc;
     const int step = sqlite3_step(statement);
@@ -91,7 +93,7 @@ int store_sql_number(struct ipcm__store *store, const char *sql, int64_t *out)
         *out = sqlite3_column_int64(statement, 0);
     rc = step == SQLITE_DONE
              ? ipcm__fail(-EUCLEAN, "store %s: no row: %s", store->path, sql)
-             : store_sql_error(store, step, sql);
+             : ipcm__store_sql_error(store, step, sql);
     (void)sqlite3_finalize(statement);
     return rc;
 }

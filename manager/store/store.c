@@ -63,14 +63,14 @@ static int configure(struct ipcm__store *store)
     if (rc != SQLITE_OK)
         return ipcm__fail(-ENOTSUP, "store %s: this SQLite cannot do it",
                           store->path);
-    return store_sql_run(store, pragmas);
+    return ipcm__store_sql_run(store, pragmas);
 }
 
 static int connect_file(struct ipcm__store *store)
 {
     const int flags =
         SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
-    const int rc = store_sql_error(
+    const int rc = ipcm__store_sql_error(
         store, sqlite3_open_v2(store->path, &store->db, flags, NULL), "open");
     if (rc < 0)
         return rc;
@@ -84,18 +84,18 @@ static int connect_file(struct ipcm__store *store)
 static int take_over(struct ipcm__store *store)
 {
     int64_t epoch = 0;
-    int rc = store_sql_run(store, "PRAGMA query_only = OFF");
+    int rc = ipcm__store_sql_run(store, "PRAGMA query_only = OFF");
     if (rc == 0)
-        rc = store_rows_prepare(store);
+        rc = ipcm__store_rows_prepare(store);
     if (rc == 0)
-        rc = store_rows_begin(store);
+        rc = ipcm__store_rows_begin(store);
     if (rc == 0)
-        rc = store_rows_step(store, STATEMENT_OPENED);
+        rc = ipcm__store_rows_step(store, STATEMENT_OPENED);
     store->group_syncs = true;
     if (rc == 0)
         rc = ipcm__store_commit(store);
     if (rc == 0)
-        rc = store_sql_number(store, "SELECT epoch FROM store", &epoch);
+        rc = ipcm__store_sql_number(store, "SELECT epoch FROM store", &epoch);
     store->epoch = (uint32_t)epoch;
     store->commits = 0;
     return rc;
@@ -111,9 +111,9 @@ static void remove_empty_log(const struct ipcm__store *store, bool was_there)
 
 static void end(struct ipcm__store *store)
 {
-    store_rows_end(store);
+    ipcm__store_rows_end(store);
     (void)sqlite3_close(store->db);
-    store_sizes_free(store);
+    ipcm__store_sizes_free(store);
     ipcm__map_free(&store->sessions);
     if (store->lock_fd >= 0)
         (void)close(store->lock_fd);
@@ -129,7 +129,7 @@ static int begin(const char *path, struct ipcm__store **out)
         return -ENOMEM;
     store->lock_fd = -1;
     store->path = strdup(path);
-    store->wal = store_path(path, "-wal");
+    store->wal = ipcm__store_path(path, "-wal");
     if (store->path == NULL || store->wal == NULL) {
         end(store);
         return -ENOMEM;
@@ -140,13 +140,13 @@ static int begin(const char *path, struct ipcm__store **out)
 
 static int open_file(struct ipcm__store *store, bool look_only)
 {
-    int rc = store_file_open(store->path, &store->lock_fd);
+    int rc = ipcm__store_file_open(store->path, &store->lock_fd);
     if (rc == 1 && look_only)
         return 1;
     if (rc == 1) {
-        rc = store_file_create(store->path);
+        rc = ipcm__store_file_create(store->path);
         if (rc == 0)
-            rc = store_file_open(store->path, &store->lock_fd);
+            rc = ipcm__store_file_open(store->path, &store->lock_fd);
     }
     return rc == 1 ? -ENOENT : rc;
 }
@@ -157,7 +157,7 @@ static int open_and_check(struct ipcm__store *store, bool look_only)
     const bool log_was_there = lstat(store->wal, &st) == 0;
     int rc = connect_file(store);
     if (rc == 0)
-        rc = store_check(store);
+        rc = ipcm__store_check(store);
     if (rc == 0 && !look_only)
         return take_over(store);
     (void)sqlite3_close(store->db);
@@ -206,7 +206,7 @@ static int sync_log(struct ipcm__store *store)
     else
         rc = SQLITE_IOERR_FSYNC;
     if (rc != SQLITE_OK)
-        return fail(store, store_sql_error(store, rc, "fdatasync"));
+        return fail(store, ipcm__store_sql_error(store, rc, "fdatasync"));
     store->unsynced = false;
     return 0;
 }
@@ -219,7 +219,7 @@ static int checkpoint(struct ipcm__store *store, int mode)
     const int rc =
         sqlite3_wal_checkpoint_v2(store->db, "main", mode, &in_log, &copied);
     if (rc != SQLITE_OK)
-        return fail(store, store_sql_error(store, rc, "checkpoint"));
+        return fail(store, ipcm__store_sql_error(store, rc, "checkpoint"));
     if (copied == in_log)
         store->unsynced = false;
     store->wal_frames = 0;
@@ -235,7 +235,7 @@ int ipcm__store_commit(struct ipcm__store *store)
         return 0;
     store->group = false;
     store->group_syncs = false;
-    if (store_rows_step(store, STATEMENT_COMMIT) < 0)
+    if (ipcm__store_rows_step(store, STATEMENT_COMMIT) < 0)
         return -EIO;
     store->commits++;
     store->unsynced = true;
@@ -262,9 +262,9 @@ bool ipcm__store_is_synced(const struct ipcm__store *store)
 
 static int close_in_order(struct ipcm__store *store)
 {
-    int rc = store_rows_begin(store);
+    int rc = ipcm__store_rows_begin(store);
     if (rc == 0)
-        rc = store_rows_step(store, STATEMENT_CLOSED);
+        rc = ipcm__store_rows_step(store, STATEMENT_CLOSED);
     store->group_syncs = true;
     if (rc == 0)
         rc = ipcm__store_commit(store);
@@ -278,7 +278,7 @@ int ipcm__store_close(struct ipcm__store *store)
     if (store == NULL)
         return 0;
     const int rc = close_in_order(store) < 0 ? -EIO : 0;
-    store_rows_end(store);
+    ipcm__store_rows_end(store);
     memset(store->statements, 0, sizeof store->statements);
     (void)sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE,
                             rc < 0 ? 1 : 0, NULL);

@@ -62,8 +62,9 @@ case $shared in
 esac
 
 if nm --extern-only --defined-only "$static" | sed -n 's/^[0-9a-f]* . //p' |
-    grep -v '^ipc_'; then
-    echo "${static##*/} defines these names that do not start with ipc_"
+    grep -v '^ipcm\{0,1\}_'; then
+    echo "${static##*/} defines these names that start with neither ipc_ nor" \
+        "ipcm_"
     failed=1
 fi
 
