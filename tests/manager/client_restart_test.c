@@ -16,8 +16,8 @@
 
 struct proxy {
     char address[160]; /* where the client goes */
-    uint16_t port;     /* where the server is */
-    int32_t cut_at;    /* so many bytes more to the client, then close; -1 */
+    const struct client_server *server;
+    int32_t cut_at; /* so many bytes more to the client, then close; -1 */
     uint32_t cuts;
     uint32_t ready;
     struct role role;
@@ -34,8 +34,24 @@ static int proxy_listen(const char *path)
     return fd;
 }
 
-static int proxy_connect(uint16_t port)
+static int proxy_connect_unix(const char *path)
 {
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    snprintf(at.sun_path, sizeof at.sun_path, "%s", path);
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(connect(fd, (const struct sockaddr *)&at, sizeof at), 0);
+    return fd;
+}
+
+static int proxy_connect(const char *address)
+{
+    static const char local[] = "unix:";
+    if (strncmp(address, local, sizeof local - 1) == 0)
+        return proxy_connect_unix(address + sizeof local - 1);
+    const char *text = strrchr(address, ':');
+    assert_non_null(text);
+    const uint16_t port = (uint16_t)strtoul(text + 1, NULL, 10);
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(port)};
     at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -63,7 +79,7 @@ static bool proxy_pass(struct proxy *proxy, int from, int to, bool may_cut)
 
 static void proxy_serve(struct proxy *proxy, int client)
 {
-    const int server = proxy_connect(proxy->port);
+    const int server = proxy_connect(proxy->server->address);
     bool goes_on = true;
     while (goes_on) {
         struct pollfd items[] = {{.fd = client, .events = POLLIN},
@@ -94,9 +110,7 @@ static void proxy_main(void *arg)
 static struct proxy *proxy_start(const struct client_server *server)
 {
     struct proxy *proxy = test_shared(sizeof *proxy);
-    const char *port = strrchr(server->address, ':');
-    assert_non_null(port);
-    proxy->port = (uint16_t)strtoul(port + 1, NULL, 10);
+    proxy->server = server;
     proxy->cut_at = -1;
     snprintf(proxy->address, sizeof proxy->address, "unix:%s/proxy",
              test_tmpdir());
@@ -180,12 +194,14 @@ static void a_cut_while_they_are_prepared_sends_none_twice(void)
     enum {
         REPLY = 7
     };
-    struct client_server *server = client_server_new("tcp://127.0.0.1:0");
-    server->limits.session_grace_ms = 0; /* each time it is a new session */
+    /* Over a Unix socket each connection is a new session. */
+    struct client_server *server = client_server_new(NULL);
     client_server_start(server);
     struct proxy *proxy = proxy_start(server);
-    ipc_manager *manager = client_connect_with(proxy->address, NULL);
-    ipc_manager *other = client_connect(server);
+    ipc_manager_connect_options options = IPC_MANAGER_CONNECT_OPTIONS_INIT;
+    options.flags = IPC_MANAGER_NO_ARENA;
+    ipc_manager *manager = client_connect_with(proxy->address, &options);
+    ipc_manager *other = client_connect_with(server->address, &options);
     ipc_list *list, *second, *foreign;
     OK(ipc_manager_list(manager, "list", &list));
     OK(ipc_manager_list(manager, "second", &second));
