@@ -104,7 +104,7 @@ static void come_too_late(void *arg)
 {
     struct turned_away *us = arg;
     ipc_manager *manager = NULL;
-    fault_syscall_nth(SYS_sendmsg, 1, us->error);
+    fault_syscall_nth(SYS_sendto, 1, us->error);
     us->rc = ipc_manager_connect(us->server->address, CLIENT_KEY,
                                  strlen(CLIENT_KEY), NULL, &manager);
     assert_true(fault_syscall_count() >= 1);

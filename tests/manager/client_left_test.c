@@ -4,8 +4,11 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 static const char *path_of(const char *name)
 {
@@ -54,10 +57,16 @@ static void start_and_die(void)
         (void)!write(ends[1], &stats.pid, sizeof stats.pid);
         raise(SIGKILL);
     }
+    struct pollfd end = {.events = POLLIN};
     int32_t pid = 0;
     assert_int_equal(read(ends[0], &pid, sizeof pid), sizeof pid);
+    end.fd = (int)syscall(SYS_pidfd_open, pid, 0);
     struct role role = {.pid = child};
     (void)role_wait_dead(&role, 5000);
+    if (end.fd >= 0) { /* else it is gone, and its locks with it */
+        assert_int_equal(poll(&end, 1, 5000), 1);
+        close(end.fd);
+    }
     wait_until_at(pid, thread_ended, 5000, __FILE__, __LINE__);
     close(ends[0]);
     close(ends[1]);
