@@ -73,6 +73,7 @@ struct call {
 
 static int call_once(const struct call *call, struct ipcm__ask *ask)
 {
+    ipcm__ask_begin(ask);
     uint64_t epoch = 0;
     uint64_t object = 0;
     int rc = ipcm__link_up(call->manager, &epoch);
@@ -85,7 +86,6 @@ static int call_once(const struct call *call, struct ipcm__ask *ask)
     rc = prepare(call->manager, epoch, call->args, call->count, waits, &args);
     if (rc != 0)
         return rc;
-    ipcm__ask_begin(ask);
     ask->request.op = call->op;
     ask->request.object = object;
     ask->request.args = args.values;
@@ -110,10 +110,11 @@ int ipcm__fail_again(void)
 static int call(const struct call *call, ipc_anys *results)
 {
     struct ipcm__ask ask;
-    int rc = IPCM__AGAIN;
-    ask.status = 0;
-    for (int i = 0; rc == IPCM__AGAIN && i < IPCM__TRIES; i++)
+    int tries = 0;
+    int rc;
+    do
         rc = call_once(call, &ask);
+    while (rc == IPCM__AGAIN && ++tries < IPCM__TRIES);
     if (rc == IPCM__AGAIN)
         return ipcm__fail_again();
     if (rc < 0) {
