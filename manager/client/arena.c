@@ -41,30 +41,29 @@ struct ipcm__former {
 
 /* ---- having it ---- */
 
-/* Keep what that server has handed out, which may be nothing. */
-static int adopt(ipc_manager *manager, ipc_arena *arena, uint64_t instance)
+/* Keep what that server has handed out, if anything (-1): once, however many
+ * threads have asked for it. */
+static int adopt(ipc_manager *manager, int fd, uint64_t instance)
 {
     struct ipcm__former *former = calloc(1, sizeof *former);
-    if (former == NULL) {
-        (void)ipc_arena_close(arena);
+    if (former == NULL)
         return ipcm__fail(-ENOMEM, "no memory for an arena");
-    }
     ipcm__forks_lock();
-    const bool late = manager->arena_instance == instance;
-    ipc_arena *before = manager->arena;
-    if (!late) {
-        former->arena = before;
+    if (manager->arena_instance != instance) {
+        ipc_arena *arena = NULL;
+        /* Not every server is in this machine's memory. */
+        if (fd >= 0 && ipc_arena_attach(fd, &arena) != 0)
+            arena = NULL;
+        former->arena = manager->arena;
         manager->arena_instance = instance;
         store_release(&manager->arena, arena);
     }
-    if (!late && before != NULL) {
+    if (former->arena != NULL) {
         former->next = manager->former;
         manager->former = former;
         former = NULL;
     }
     ipcm__forks_unlock();
-    if (late)
-        (void)ipc_arena_close(arena);
     free(former);
     return 0;
 }
@@ -72,8 +71,8 @@ static int adopt(ipc_manager *manager, ipc_arena *arena, uint64_t instance)
 /* -EBUSY: it is on its way to another thread, over the same connection. */
 static int ask_for_it(ipc_manager *manager, uint64_t epoch, uint64_t instance)
 {
-    ipc_arena *arena = NULL;
     int rc = -EBUSY;
+    int fd = -1;
     for (int i = 0; rc == -EBUSY && i < IPCM__TRIES; i++) {
         struct ipcm__ask ask = {.request = {.op = IPCM__OP_ARENA}, .fd = -1};
         rc = ipcm__link_ask(manager, epoch, &ask, 1, IPC_TIME_FOREVER);
@@ -82,15 +81,15 @@ static int ask_for_it(ipc_manager *manager, uint64_t epoch, uint64_t instance)
         if (rc == 0) {
             ipcm__free_numbers(&ask.results);
             instance = ask.instance;
-            /* Not every server is in this machine's memory. */
-            if (ask.fd >= 0 && ipc_arena_attach(ask.fd, &arena) != 0)
-                arena = NULL;
-        }
-        if (ask.fd >= 0)
+            fd = ask.fd;
+        } else if (ask.fd >= 0) {
             close(ask.fd);
+        }
     }
     if (rc == 0 || rc == -EPERM || rc == -ENOSYS || rc == -ENOTSUP)
-        rc = adopt(manager, arena, instance);
+        rc = adopt(manager, fd, instance);
+    if (fd >= 0)
+        close(fd);
     return rc;
 }
 
@@ -113,7 +112,7 @@ int ipcm__arena_fetch(ipc_manager *manager)
         else if ((flags & IPCM__WELCOME_ARENA) != 0)
             rc = ask_for_it(manager, epoch, instance);
         else
-            rc = adopt(manager, NULL, instance);
+            rc = adopt(manager, -1, instance);
     }
     return rc == IPCM__AGAIN ? ipcm__fail_again() : rc;
 }

@@ -184,7 +184,7 @@ static void lost(struct ipcm__link *link, int rc)
 /* A descriptor may come as long as somebody waits for one. */
 static void look_for_fds(struct ipcm__link *link)
 {
-    if (link->stream.no_fds)
+    if (link->stream.no_fds && link->stream.got_fd < 0)
         return;
     for (struct list *at = link->sent.next; at != &link->sent; at = at->next)
         if (list_entry(at, struct ipcm__ask, place)->request.op ==

@@ -129,20 +129,28 @@ static int64_t read_bytes(const struct ipcm__stream *stream, void *data,
     return count_read(n);
 }
 
-static int64_t read_with_fds(struct ipcm__stream *stream, void *data,
-                             size_t room)
+static ssize_t receive_with_fds(struct ipcm__stream *stream, void *data,
+                                size_t room, int flags)
 {
     union control control;
     struct iovec part = {.iov_base = data, .iov_len = room};
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-    ssize_t n;
-    do {
-        message.msg_control = control.room;
-        message.msg_controllen = sizeof control.room;
-        n = recvmsg(stream->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    } while (n < 0 && errno == EINTR);
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = control.room,
+                             .msg_controllen = sizeof control.room};
+    const ssize_t n = recvmsg(stream->fd, &message, flags | MSG_CMSG_CLOEXEC);
     if (n >= 0)
         keep_fds(stream, &message);
+    return n;
+}
+
+static int64_t read_with_fds(struct ipcm__stream *stream, void *data,
+                             size_t room)
+{
+    ssize_t n;
+    do
+        n = receive_with_fds(stream, data, room, MSG_DONTWAIT);
+    while (n < 0 && errno == EINTR);
     return count_read(n);
 }
 
@@ -202,9 +210,10 @@ bool ipcm__stream_let_wait(struct ipcm__stream *stream, uint32_t ms)
 
 int64_t ipcm__stream_await(struct ipcm__stream *stream, void *data, size_t room)
 {
-    if (!stream->can_wait || !stream->no_fds)
+    if (!stream->can_wait)
         return -EAGAIN;
-    const ssize_t n = recv(stream->fd, data, room, 0);
+    /* Somebody may ask for a descriptor in the meantime. */
+    const ssize_t n = receive_with_fds(stream, data, room, 0);
     return n < 0 && errno == EINTR ? -EAGAIN : count_read(n);
 }
 
