@@ -214,7 +214,7 @@ static void count_for_ever(void *arg)
     }
 }
 
-static void t70_a_killed_server_loses_nothing_that_it_answered(void)
+static void t71_a_killed_server_loses_nothing_that_it_answered(void)
 {
     struct stage *stage = test_shared(sizeof *stage);
     struct test_random random = {test_seed()};
@@ -258,6 +258,6 @@ static const struct test_case cases[] = {
     TEST_CASE(so_do_snapshots),
     TEST_CASE(and_some_of_both),
     TEST_CASE(a_snapshot_is_made_when_the_log_is_long),
-    TEST_CASE_LIMIT(t70_a_killed_server_loses_nothing_that_it_answered, 60),
+    TEST_CASE_LIMIT(t71_a_killed_server_loses_nothing_that_it_answered, 60),
 };
 TEST_MAIN(cases)
