@@ -92,14 +92,17 @@ static struct ipc__handle *find(struct ipc__visit *v, const ipc_any *name,
         root != NULL ? ipc__table_find(v, root, name) : NULL;
     if (v->rc < 0)
         return NULL;
-    if (item == NULL)
+    if (item == NULL) {
         (void)ipc__visit_fail(
             v, -ENOENT, "nothing in the arena is named \"%s\"", name->str);
-    else if (type != 0 && item->tag != type)
+        return NULL;
+    }
+    if (type != 0 && item->tag != type) {
         (void)ipc__visit_fail(v, -EINVAL, "\"%s\" is a %s, not a %s", name->str,
                               ipc_type_name(item->tag), ipc_type_name(type));
-    const struct ipc__object *object =
-        v->rc == 0 ? ipc__object_at(v, item->value) : NULL;
+        return NULL;
+    }
+    const struct ipc__object *object = ipc__object_at(v, item->value);
     return object != NULL ? ipc__handle_make(v, object) : NULL;
 }
 

@@ -107,7 +107,10 @@ void ipcm__keeper_figures(const struct ipcm__keeper *keeper, uint64_t *bytes,
 static int damaged(uint64_t object, const char *what, int rc)
 {
     if (rc == -ENOMEM || rc == -ENOSPC || rc == -EDQUOT)
-        return rc;
+        return ipcm__fail(rc,
+                          "the store has more than fits: %s of object "
+                          "%llu: %s",
+                          what, (unsigned long long)object, ipc_error_detail());
     return ipcm__fail(-EUCLEAN, "the store is damaged: %s of object %llu: %s",
                       what, (unsigned long long)object, ipc_error_detail());
 }
@@ -147,14 +150,28 @@ static int load_answer(void *arg, const struct ipcm__store_answer *row)
     return ipcm__session_restore(keeper->server, row);
 }
 
+static const struct ipcm__store_loader loader = {load_object, load_entry,
+                                                 load_answer};
+
 int ipcm__keeper_load(struct ipcm__keeper *keeper)
 {
-    static const struct ipcm__store_loader loader = {load_object, load_entry,
-                                                     load_answer};
     if (keeper == NULL)
         return 0;
     const int rc = ipcm__store_load(keeper->store, &loader, keeper);
     return rc < 0 ? rc : ipcm__objects_restored(keeper->server);
+}
+
+int ipcm__keeper_look(struct ipcm__server *server, const char *path)
+{
+    struct ipcm__keeper keeper = {.server = server};
+    int rc = ipcm__decoder_new(&store_limits, &keeper.decoder);
+    if (rc < 0)
+        return rc;
+    rc = ipcm__store_look(path, &loader, &keeper);
+    if (rc == 0)
+        rc = ipcm__objects_restored(server);
+    ipcm__decoder_free(keeper.decoder);
+    return rc;
 }
 
 /* ---- in a turn ---- */

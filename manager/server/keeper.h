@@ -32,6 +32,9 @@ int ipcm__keeper_open(struct ipcm__server *server,
  * answers, by the functions below. */
 int ipcm__keeper_load(struct ipcm__keeper *keeper);
 
+/* The same from a file that is only looked at; server has no keeper. */
+int ipcm__keeper_look(struct ipcm__server *server, const char *path);
+
 /* 0 or -EIO.  NULL is fine. */
 int ipcm__keeper_close(struct ipcm__keeper *keeper);
 

@@ -199,7 +199,9 @@ static int label(struct ipcm__call *call)
                           bytes, sizeof session->label - 1);
     for (size_t i = 0; i < bytes; i++) {
         const unsigned char c = (unsigned char)text[i];
-        session->label[i] = c < ' ' || c == 0x7f ? '?' : text[i];
+        session->label[i] = text[i];
+        if (c < ' ' || c == 0x7f)
+            session->label[i] = '?';
     }
     session->label[bytes] = 0;
     return 0;

@@ -55,28 +55,6 @@ static int check_tls(const struct ipcm__config *config)
     return rc;
 }
 
-static int check_arena(uint64_t bytes)
-{
-    ipc_arena_options options = IPC_ARENA_OPTIONS_INIT;
-    ipc_arena *arena;
-    int fd;
-    options.max_bytes = bytes;
-    const int rc = ipc_arena_create_fd(&options, &fd, &arena);
-    if (rc < 0)
-        return rc;
-    (void)ipc_arena_close(arena);
-    close(fd);
-    return 0;
-}
-
-static int check_memory(const struct ipcm__config *config)
-{
-    const int rc = check_arena(config->limits.memory_bytes);
-    return rc < 0 || (config->flags & IPC_MANAGER_NO_ARENA) != 0
-               ? rc
-               : check_arena(config->limits.arena_bytes);
-}
-
 /* A new one, and the log of an old one, have to be made beside it. */
 static int check_store_folder(const char *path)
 {
@@ -92,15 +70,24 @@ static int check_store_folder(const char *path)
     return rc;
 }
 
-static int check_store(const struct ipcm__config *config)
+/* Memory for both arenas, and for what is in the store: in a server that has no
+ * door, and writes nothing down. */
+static int check_contents(const struct ipcm__config *config)
 {
-    struct ipcm__store *store;
-    if (config->store == NULL)
-        return 0;
-    const int rc = check_store_folder(config->store);
-    return rc < 0 ? rc
-                  : ipcm__store_open(config->store, IPCM__STORE_CHECK_ONLY,
-                                     &store);
+    struct ipcm__config bare = *config;
+    struct ipcm__server *server;
+    bare.store = NULL;
+    bare.log = NULL;
+    explicit_bzero(bare.key, sizeof bare.key);
+    int rc = ipcm__server_open_bare(&bare, &server);
+    if (rc < 0)
+        return rc;
+    if (config->store != NULL)
+        rc = check_store_folder(config->store);
+    if (rc == 0 && config->store != NULL)
+        rc = ipcm__keeper_look(server, config->store);
+    ipcm__server_free(server);
+    return rc;
 }
 
 static int check_stop(const struct ipcm__config *config)
@@ -190,9 +177,7 @@ int ipc_manager_check(const ipc_manager_options *options)
         return rc;
     rc = check_tls(&config);
     if (rc == 0)
-        rc = check_memory(&config);
-    if (rc == 0)
-        rc = check_store(&config);
+        rc = check_contents(&config);
     if (rc == 0)
         rc = check_stop(&config);
     if (rc == 0)

@@ -185,6 +185,36 @@ int ipcm__store_open(const char *path, uint32_t flags, struct ipcm__store **out)
     return rc < 0 ? rc : 0;
 }
 
+static int look(struct ipcm__store *store,
+                const struct ipcm__store_loader *loader, void *arg)
+{
+    struct stat st;
+    const bool log_was_there = lstat(store->wal, &st) == 0;
+    int rc = connect_file(store);
+    if (rc == 0)
+        rc = store_check(store);
+    if (rc == 0)
+        rc = ipcm__store_load(store, loader, arg);
+    (void)sqlite3_close(store->db);
+    store->db = NULL;
+    remove_empty_log(store, log_was_there);
+    return rc;
+}
+
+int ipcm__store_look(const char *path, const struct ipcm__store_loader *loader,
+                     void *arg)
+{
+    struct ipcm__store *store = NULL;
+    int rc = begin(path, &store);
+    if (rc < 0)
+        return rc;
+    rc = open_file(store, true);
+    if (rc == 0)
+        rc = look(store, loader, arg);
+    end(store);
+    return rc < 0 ? rc : 0;
+}
+
 /* ---- groups ---- */
 
 static int fail(struct ipcm__store *store, int rc)

@@ -95,6 +95,11 @@ struct ipcm__store_loader {
 int ipcm__store_load(struct ipcm__store *store,
                      const struct ipcm__store_loader *loader, void *arg);
 
+/* Open it, check it, tell what is in it and close it; nothing is changed, and a
+ * file that is not there is not made. */
+int ipcm__store_look(const char *path, const struct ipcm__store_loader *loader,
+                     void *arg);
+
 /* ---- in a turn of the loop ----
  *
  * Part of the open group.  Blobs are copied.  An error (-EIO, -ENOMEM,

@@ -265,6 +265,36 @@ static void check_looks_at_the_store_and_changes_nothing(void)
     expect_store(FAILED, "folder", daemon_file("open/store"));
 }
 
+/* Whole, and still nothing that this server could have. */
+static void check_says_no_to_a_store_that_does_not_fit(void)
+{
+    const char *key = daemon_key();
+    const char *store = daemon_file("store");
+    ipc_manager_options options = IPC_MANAGER_OPTIONS_INIT;
+    ipc_manager *manager = NULL;
+    ipc_list *list = NULL;
+    char text[1000];
+    options.store = store;
+    options.durability = IPC_DURABLE_INTERVAL;
+    assert_int_equal(ipc_manager_start(&options, &manager), 0);
+    assert_int_equal(ipc_manager_list(manager, "list", &list), 0);
+    memset(text, 'x', sizeof text);
+    for (int i = 0; i < 200; i++)
+        assert_int_equal(ipc_list_append(list, ipc_strn(text, sizeof text)), 0);
+    assert_int_equal(ipc_list_close(list), 0);
+    expect_store(FAILED, "another server has it open", store);
+    assert_int_equal(ipc_manager_close(manager), 0);
+    expect_store(FINE, NULL, store);
+    const int count = count_files(test_tmpdir());
+    daemon_says(FAILED, "store", "--key-file", key, "--listen",
+                daemon_address(), "--store", store, "--limit",
+                "memory_bytes=64K", "--check");
+    assert_int_equal(count_files(test_tmpdir()), count);
+    daemon_says(FAILED, "store", "--key-file", key, "--listen",
+                daemon_address(), "--store", store, "--limit",
+                "memory_bytes=64K");
+}
+
 static void expect_address(int code, const char *text, const char *address)
 {
     const char *key = daemon_file("key");
@@ -372,6 +402,7 @@ static const struct test_case cases[] = {
     TEST_CASE(make_key_makes_a_file_for_us_alone),
     TEST_CASE(a_key_file_that_is_not_safe_is_refused),
     TEST_CASE(check_looks_at_the_store_and_changes_nothing),
+    TEST_CASE(check_says_no_to_a_store_that_does_not_fit),
     TEST_CASE(check_looks_at_addresses),
     TEST_CASE(check_says_no_where_serve_would),
     TEST_CASE(check_says_no_where_somebody_is),
