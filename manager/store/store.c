@@ -192,7 +192,7 @@ static int look(struct ipcm__store *store,
     const bool log_was_there = lstat(store->wal, &st) == 0;
     int rc = connect_file(store);
     if (rc == 0)
-        rc = store_check(store);
+        rc = ipcm__store_check(store);
     if (rc == 0)
         rc = ipcm__store_load(store, loader, arg);
     (void)sqlite3_close(store->db);
