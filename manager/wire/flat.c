@@ -40,12 +40,17 @@ static void make_signed(msgpack_object *out, int64_t number)
     out->via.i64 = number;
 }
 
-/* bytes: of its two's complement. */
-static void read_signed(struct reader *from, unsigned bytes,
+static void read_signed(struct reader *from, unsigned first,
                         msgpack_object *out)
 {
-    const unsigned unused = 64 - 8 * bytes;
-    make_signed(out, (int64_t)(read_number(from, bytes) << unused) >> unused);
+    if (first == 0xd0)
+        make_signed(out, (int8_t)read_number(from, 1));
+    else if (first == 0xd1)
+        make_signed(out, (int16_t)read_number(from, 2));
+    else if (first == 0xd2)
+        make_signed(out, (int32_t)read_number(from, 4));
+    else
+        make_signed(out, (int64_t)read_number(from, 8));
 }
 
 static void read_float(struct reader *from, unsigned bytes, msgpack_object *out)
@@ -102,7 +107,7 @@ static void read_long(struct reader *from, unsigned first, msgpack_object *out)
     } else if (first <= 0xcf) {
         make_unsigned(out, read_number(from, 1u << (first - 0xcc)));
     } else if (first <= 0xd3) {
-        read_signed(from, 1u << (first - 0xd0), out);
+        read_signed(from, first, out);
     } else if (first <= 0xd8) {
         read_ext(from, 1u << (first - 0xd4), out);
     } else {

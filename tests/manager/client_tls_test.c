@@ -76,10 +76,12 @@ static void threads_and_children_use_a_manager_over_tls(void)
     pthread_t threads[THREADS];
     struct role role;
     OK(ipc_manager_list(manager, "list", &list));
+    /* First, as AddressSanitizer's memory may be locked by a thread when another
+     * one forks. */
+    role_start(&role, append_in_child, list);
     for (int i = 0; i < THREADS; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, append_some, list),
                          0);
-    role_start(&role, append_in_child, list);
     for (int i = 0; i < THREADS; i++)
         assert_int_equal(pthread_join(threads[i], NULL), 0);
     role_wait_ok(&role, 5000);
