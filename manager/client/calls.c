@@ -227,6 +227,41 @@ static int run_atomic(ipc_calls *calls)
     return run_transaction(calls);
 }
 
+/* Operations for which libipc has no call come to several. */
+static bool has_steps(const struct ipcm__entry *entry)
+{
+    return entry->handle.type == IPC_TYPE_NAMESPACE ||
+           (entry->op == IPC_OP_LIST_POP && entry->args.count > 1);
+}
+
+static void end_steps(ipc_arena *arena, struct ipcm__entry *entry)
+{
+    if (entry->status < 0) {
+        (void)ipc_atomic_abort(arena);
+        return;
+    }
+    const int rc = ipc_atomic_commit(arena);
+    if (rc < 0) {
+        ipcm__entry_end(entry, rc, ipc_error_detail());
+        ipc_anys_free(&entry->results);
+    }
+}
+
+/* Whole or not at all, and nobody sees a part: in the calling thread's own
+ * transaction it is anyway. */
+static void run_alone(ipc_calls *calls, struct ipcm__entry *entry)
+{
+    ipc_arena *arena = load_acquire(&calls->manager->arena);
+    const int rc = has_steps(entry) ? ipc_atomic_begin(arena) : -EALREADY;
+    if (rc != 0 && rc != -EALREADY) {
+        ipcm__entry_end(entry, rc, ipc_error_detail());
+        return;
+    }
+    (void)run_direct(entry);
+    if (rc == 0)
+        end_steps(arena, entry);
+}
+
 static int run_one_by_one(ipc_calls *calls)
 {
     int rc = 0;
@@ -237,7 +272,7 @@ static int run_one_by_one(ipc_calls *calls)
         if (n > i)
             rc = ipcm__calls_pipeline(calls, &calls->entries[i], n - i);
         else
-            (void)run_direct(&calls->entries[n++]);
+            run_alone(calls, &calls->entries[n++]);
         i = n;
     }
     return rc;

@@ -104,6 +104,58 @@ static void names_come_and_go_in_server_and_arena_alike(void)
     client_server_kill(race->server);
 }
 
+/* ---- calls together ---- */
+
+enum {
+    COUNTS = 500
+};
+
+static void count_on(void *arg)
+{
+    struct race *race = arg;
+    ipc_manager *manager = client_connect(race->server);
+    const ipc_any args[] = {ipc_str("n"), ipc_i64(1)};
+    ipc_namespace *names;
+    ipc_calls *calls;
+    OK(ipc_manager_namespace(manager, "names", &names));
+    OK(ipc_calls_new(manager, &calls));
+    meet_signal(&race->over);
+    meet_wait(&race->over, 2, 10000);
+    for (int i = 0; i < COUNTS; i++) {
+        IS(ipc_calls_add(calls, ipc_any_namespace(names), IPC_OP_DICT_INCR,
+                         args, 2),
+           0);
+        OK(ipc_calls_run(calls, 0));
+        OK(ipc_calls_result(calls, 0, NULL));
+        OK(ipc_calls_clear(calls));
+    }
+    OK(ipc_calls_free(calls));
+    OK(ipc_namespace_close(names));
+    OK(ipc_manager_close(manager));
+}
+
+/* A namespace has no such call: it comes to a get and a set. */
+static void an_operation_of_several_steps_is_one(void)
+{
+    struct race *race = test_shared(sizeof *race);
+    struct role roles[2];
+    int64_t sum = 0;
+    ipc_namespace *names;
+    race->server = client_server_new(NULL);
+    client_server_start(race->server);
+    ipc_manager *manager = client_connect(race->server);
+    OK(ipc_manager_namespace(manager, "names", &names));
+    for (int i = 0; i < 2; i++)
+        role_start(&roles[i], count_on, race);
+    for (int i = 0; i < 2; i++)
+        role_wait_ok(&roles[i], 20000);
+    OK(ipc_namespace_get_i64(names, "n", &sum));
+    assert_int_equal(sum, 2 * COUNTS);
+    OK(ipc_namespace_close(names));
+    OK(ipc_manager_close(manager));
+    client_server_kill(race->server);
+}
+
 /* ---- what nothing holds ---- */
 
 static void pop_what_is_a_list(ipc_list *list)
@@ -335,6 +387,7 @@ static void shutting_it_down_is_the_end_too(void)
 static const struct test_case cases[] = {
     TEST_CASE(what_is_no_more_is_not_made_by_looking_for_it),
     TEST_CASE(names_come_and_go_in_server_and_arena_alike),
+    TEST_CASE(an_operation_of_several_steps_is_one),
     TEST_CASE(what_its_last_holder_gives_up_is_no_more),
     TEST_CASE(nor_is_it_when_it_was_durable),
     TEST_CASE(what_was_in_a_servers_arena_ends_with_it),

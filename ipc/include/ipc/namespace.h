@@ -1,7 +1,8 @@
 /* Shared namespaces: Python's Namespace: values with names, for all processes
  * at once.
  *
- * A dict (dict.h) whose keys are strings.  -ENOENT there is no such name.
+ * A dict (dict.h) whose keys are strings, with the calls that Python's has; who
+ * wants to count, compare or watch takes a dict.  -ENOENT there is no such name.
  * Errors, lifetime, arenas and crash as in list.h. */
 #ifndef IPC_NAMESPACE_H
 #define IPC_NAMESPACE_H

@@ -227,7 +227,9 @@ typedef struct ipc_manager_options {
     /* A file, made if there is none; NULL: nothing is durable. */
     const char *store;
     uint32_t durability;     /* of named objects that do not say; 0: NONE */
-    uint32_t snapshot_bytes; /* of log before a snapshot; 0: 64 MiB */
+    uint32_t snapshot_bytes; /* of log before a snapshot; 0: 64 MiB.  One is of
+                                one object, whole: meanwhile all wait, some
+                                10 ms for each MiB that is in it */
 
     /* tls: files, PEM.  client_ca: clients must have a certificate of it. */
     const char *tls_certificate;
