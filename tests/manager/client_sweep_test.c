@@ -227,22 +227,22 @@ static void t68_killed_at_each_system_call_of_connecting(void)
 
 static void t72_killed_at_each_system_call_of_changes(void)
 {
-    sweep_call(connect_first, change_list, 8);
+    sweep_call(connect_first, change_list, 4);
 }
 
 static void t72_killed_at_each_system_call_of_a_lease(void)
 {
-    sweep_call(connect_first, take_and_ack, 8);
+    sweep_call(connect_first, take_and_ack, 4);
 }
 
 static void t72_killed_at_each_system_call_of_what_is_held(void)
 {
-    sweep_call(connect_first, hold_both, 16);
+    sweep_call(connect_first, hold_both, 4);
 }
 
 static void t72_killed_at_each_system_call_of_an_object(void)
 {
-    sweep_call(connect_first, have_something, 12);
+    sweep_call(connect_first, have_something, 4);
 }
 
 static const struct test_case cases[] = {

@@ -376,8 +376,8 @@ static void event(void)
     char path[256];
     if (begun == 0 || --countdown > 0)
         return;
-    countdown = test_random_between(&lot, 1, 2 * EVENTS);
-    in_file += disks[0].certain.size > 100 * 4096u;
+    countdown = test_random_between(&lot, 1, 2L * EVENTS);
+    in_file += disks[0].certain.size > 100 * (size_t)4096;
     for (int i = 0; i < 2; i++)
         make_copy(store_file(suffixes[i]), &disks[i]);
     (void)snprintf(path, sizeof path, "%s", store_file(".copy"));
