@@ -27,7 +27,8 @@ endfunction()
 #     [LIBS target...] [ARGS argument...] [RUN_SERIAL])
 #
 # A cmocka program that sees the internals of the library: it is linked with
-# ipc_testing and includes "core/guard.h" and the like.
+# ipc_testing and includes "core/guard.h" and the like.  Those in the list
+# ipc_tests_alone start no thread, and are not for ThreadSanitizer.
 function(ipc_test)
     cmake_parse_arguments(PARSE_ARGV 0 arg
         "RUN_SERIAL" "NAME;TIMEOUT" "SOURCES;LABELS;LIBS;ARGS")
@@ -37,9 +38,14 @@ function(ipc_test)
             "TIMEOUT are needed; LIBS, ARGS and RUN_SERIAL may be given")
     endif()
     set(target test-${arg_NAME})
+    if(arg_NAME IN_LIST ipc_tests_alone)
+        list(APPEND arg_LABELS alone)
+        list(APPEND arg_LIBS ipc_alone)
+    endif()
     # What the presets of the sanitizers do not run they need not build.
     set(optional)
-    if(IPC_SANITIZE AND NOT arg_LABELS MATCHES "unit|stress")
+    if((IPC_SANITIZE AND NOT arg_LABELS MATCHES "unit|stress") OR
+        (IPC_SANITIZE MATCHES "thread" AND arg_LABELS MATCHES "alone"))
         set(optional EXCLUDE_FROM_ALL)
     endif()
     add_executable(${target} ${optional} ${arg_SOURCES})
