@@ -162,7 +162,7 @@ long kills_for(long each)
     const long scale = test_scale();
     if (scale > 1 || each <= QUICK_KILLS)
         return each * scale;
-    return each / 3 > QUICK_KILLS ? each / 3 : QUICK_KILLS;
+    return each / 5 > QUICK_KILLS ? each / 5 : QUICK_KILLS;
 }
 
 static void kill_one(struct crew *crew, int index)

@@ -55,7 +55,7 @@ struct kills {
 };
 
 /* For `kills`: so many times IPC_TEST_SCALE where that is above 1; in a quick
- * run a third, but not less than 100 of them. */
+ * run a fifth, but not less than 100 of them. */
 long kills_for(long each);
 
 /* Fails the case when a worker ends by itself, for instance by a failed

@@ -14,7 +14,7 @@ enum {
     MAX_MISSED = 3,
     MAX_PRINTED = 8,
     ALL_SCALE = 10, /* IPC_TEST_SCALE for every point */
-    QUICKER = 2     /* quick runs have to be quicker than that */
+    QUICKER = 4     /* quick runs have to be quicker than that */
 };
 
 /* ---- strides ---- */
@@ -217,7 +217,7 @@ void sweep_expect_min_points_at(const struct sweep_result *result,
                                 long min_points, const char *file, int line)
 {
     if (result->thinned)
-        min_points = (min_points + 2) / 3;
+        min_points = (min_points + 5) / 6;
     if (result->points < min_points)
         test_fail_at(file, line, "only %ld kill points, expected %ld",
                      result->points, min_points);

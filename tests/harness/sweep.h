@@ -126,10 +126,10 @@ enum {
 };
 
 /* For `stride`, when every point is too much for a quick run: a prime that is
- * at least twice as large as this; with an IPC_TEST_SCALE of 2, half as large
- * as this, and so on; from 10 on 1, which is every point.  Where the sweeps of
- * the case begin is then drawn by lot if IPC_TEST_SEED is set, so that runs with
- * other seeds try other points. */
+ * at least four times as large as this; with an IPC_TEST_SCALE of 2, half as
+ * large as this, and so on; from 10 on 1, which is every point.  Where the
+ * sweeps of the case begin is then drawn by lot if IPC_TEST_SEED is set, so that
+ * runs with other seeds try other points. */
 long sweep_stride(long quick);
 
 /* Where such a stride begins: from 1 to stride, as IPC_TEST_SEED says, or always
@@ -158,7 +158,7 @@ void sweep_report(const char *name, const struct sweep_result *result);
 
 /* Nothing was found, at at least so many points: a sweep that tried fewer did
  * not sweep what it was meant to.  Of a quick run that sweep_stride() has
- * thinned a third of them is expected. */
+ * thinned a sixth of them is expected. */
 #define sweep_expect_clean(result, min_points)                                 \
     sweep_expect_clean_at((result), (min_points), __FILE__, __LINE__)
 void sweep_expect_clean_at(const struct sweep_result *result, long min_points,

@@ -8,8 +8,8 @@
 # does not show those faults proves nothing about what has none.
 #
 # What the options mean is said at the top of kernel.pml, owner.pml and of each
-# model.  With IPC_TEST_SCALE above 1 there are more processes, deaths and
-# rounds.
+# model.  With IPC_TEST_SCALE above 1 there are more searches, with more
+# processes, deaths and rounds.
 cc=${1:-cc}
 scale=${IPC_TEST_SCALE:-1}
 
@@ -110,7 +110,7 @@ expect wedge queue WAKE_AFTER_UNLOCK DEATHS=1 SPARE_WAKEE
 [ "$scale" -gt 1 ] && expect clean queue WAKE_BEFORE_UNLOCK
 expect wedge queue WAKE_BEFORE_UNLOCK DEATHS=1 SPARE_WAKEE
 echo '-- ours: only the death of who was woken needs the re-check'
-expect clean queue DEATHS=1 SPARE_WAKEE
+[ "$scale" -gt 1 ] && expect clean queue DEATHS=1 SPARE_WAKEE
 expect wedge queue DEATHS=1
 expect clean queue DEATHS=2 RECHECK
 
@@ -138,7 +138,7 @@ expect wedge lock LIFE SPLIT_RELEASE DEATHS=1 SPARE_WAKEE SPARE_OWNER
 
 echo '-- an event: nothing needs the re-check'
 expect clean event DEATHS=2
-expect clean event DEATHS=1 EARLY=1
+[ "$scale" -gt 1 ] && expect clean event DEATHS=1 EARLY=1
 expect clean event SPLIT_SET
 expect wedge event SPLIT_SET DEATHS=1
 expect wedge event WAKE_ONE
