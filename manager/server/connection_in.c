@@ -115,7 +115,8 @@ void ipcm__connection_turn(struct ipcm__connection *connection)
         ipcm__connection_look(connection);
         return;
     }
-    bool more = ipcm__connection_serve(connection, turn);
+    bool more = ipcm__connection_in(connection) != 0 &&
+                ipcm__connection_serve(connection, turn);
     if (!more && connection->is_readable &&
         ipcm__connection_may_go_on(connection) && connection->stuck == 0 &&
         !server->draining) {

@@ -70,13 +70,17 @@ static int read_item(const uint8_t *at, size_t left, struct item *item)
     const struct form *form = &forms[at[0] - 0xc0];
     if (form->kind == NEVER)
         return ipcm__fail(-EPROTO, "byte 0x%02x, which begins nothing", at[0]);
+    if (form->kind == PLAIN) {
+        item->bytes = 1u + form->body;
+        return 0;
+    }
     if (form->length >= left)
         return ipcm__fail(-EPROTO, "the frame ends within a length");
     const uint64_t number = ipcm__get_be(at + 1, form->length);
     item->bytes = 1u + form->length + form->body;
     if (form->kind == SIZED) {
         item->bytes += number;
-    } else if (form->kind != PLAIN) {
+    } else {
         item->has_items = true;
         item->is_array = form->kind == ARRAY;
         item->count = number * (item->is_array ? 1 : 2);
