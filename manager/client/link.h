@@ -16,7 +16,8 @@
  *
  * Invariants
  *   1  Without the lock, up and the descriptor stay as they are while somebody
- *      is pumping; what has to end it sets broken and kicks him.
+ *      is pumping; what has to end it sets broken and kicks him.  He sees it at
+ *      once in poll(2), and within a moment in a read that waits.
  *   2  When the lock is free and there are waiters, somebody pumps, or one of
  *      them was woken and has not had the lock since.
  *   3  An ask with a status is in no list.  A waiter whose open is 0 is not

@@ -6,8 +6,9 @@
  *
  * Bytes that came from outside pass ipcm__wire_check() before anything else
  * sees them: one pass, without allocation, that knows afterwards that they are
- * one whole MessagePack array within the limits.  Only then are they given to
- * msgpack-c.  Every ..._decode_...() does that by itself.
+ * one whole MessagePack array within the limits.  Only then are they read, by
+ * flat.c or, if they nest, by msgpack-c.  Every ..._decode_...() does that by
+ * itself.
  *
  * Containers among values are numbers here: an ipc_any whose type is
  * IPC_TYPE_LIST to _NAMESPACE has the object's number in .u64, in both
