@@ -107,7 +107,8 @@ static void names_come_and_go_in_server_and_arena_alike(void)
 /* ---- calls together ---- */
 
 enum {
-    COUNTS = 500
+    RUNS = 500,
+    CALLS = 100
 };
 
 static void count_on(void *arg)
@@ -121,12 +122,14 @@ static void count_on(void *arg)
     OK(ipc_calls_new(manager, &calls));
     meet_signal(&race->over);
     meet_wait(&race->over, 2, 10000);
-    for (int i = 0; i < COUNTS; i++) {
-        IS(ipc_calls_add(calls, ipc_any_namespace(names), IPC_OP_DICT_INCR,
-                         args, 2),
-           0);
+    for (int i = 0; i < RUNS; i++) {
+        for (int n = 0; n < CALLS; n++)
+            IS(ipc_calls_add(calls, ipc_any_namespace(names), IPC_OP_DICT_INCR,
+                             args, 2),
+               n);
         OK(ipc_calls_run(calls, 0));
-        OK(ipc_calls_result(calls, 0, NULL));
+        for (size_t n = 0; n < CALLS; n++)
+            OK(ipc_calls_result(calls, n, NULL));
         OK(ipc_calls_clear(calls));
     }
     OK(ipc_calls_free(calls));
@@ -150,7 +153,7 @@ static void an_operation_of_several_steps_is_one(void)
     for (int i = 0; i < 2; i++)
         role_wait_ok(&roles[i], 20000);
     OK(ipc_namespace_get_i64(names, "n", &sum));
-    assert_int_equal(sum, 2 * COUNTS);
+    assert_int_equal(sum, 2 * RUNS * CALLS);
     OK(ipc_namespace_close(names));
     OK(ipc_manager_close(manager));
     client_server_kill(race->server);
