@@ -15,8 +15,8 @@
 enum {
     SECTOR = 512,
     ON_THE_WAY = 4096, /* writes between two syncs */
-    COPIES = 60,       /* for a quick run */
-    EVENTS = 250,      /* from one copy to the next, about */
+    COPIES = 30,       /* for a quick run */
+    EVENTS = 300,      /* from one copy to the next, about */
     PADDING = 1000     /* of a number, so that the log grows: it is copied to
                           the file at 2,000 pages */
 };
@@ -26,6 +26,7 @@ enum {
 struct bytes {
     uint8_t *data;
     size_t size;
+    size_t room;
 };
 
 struct change {
@@ -46,9 +47,12 @@ static struct test_random lot;
 static void change_bytes(struct bytes *bytes, size_t at, const uint8_t *data,
                          size_t size)
 {
-    if (at + size > bytes->size) {
-        bytes->data = realloc(bytes->data, at + size);
+    if (at + size > bytes->room) {
+        bytes->room = 2 * (at + size);
+        bytes->data = realloc(bytes->data, bytes->room);
         assert_non_null(bytes->data);
+    }
+    if (at + size > bytes->size) {
         memset(bytes->data + bytes->size, 0, at + size - bytes->size);
         bytes->size = at + size;
     }
@@ -252,6 +256,7 @@ static int lossy_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file,
     free(own->disk->certain.data);
     own->disk->certain.data = slurp(name, &bytes);
     own->disk->certain.size = bytes;
+    own->disk->certain.room = bytes;
     return SQLITE_OK;
 }
 
@@ -277,7 +282,7 @@ static void end_loss(void)
     for (int i = 0; i < 2; i++) {
         settle(&disks[i]);
         free(disks[i].certain.data);
-        disks[i].certain = (struct bytes){NULL, 0};
+        disks[i].certain = (struct bytes){NULL, 0, 0};
     }
 }
 
@@ -361,7 +366,7 @@ static void look_at(const char *path)
 
 static void make_copy(const char *path, const struct disk *disk)
 {
-    struct bytes bytes = {NULL, 0};
+    struct bytes bytes = {NULL, 0, 0};
     if (disk->certain.size != 0)
         change_bytes(&bytes, 0, disk->certain.data, disk->certain.size);
     for (size_t k = 0; k < disk->count; k++)
