@@ -53,6 +53,7 @@ static inline void serve(void *arg)
     options.address_count = 1;
     options.key = CLIENT_KEY;
     options.key_bytes = strlen(CLIENT_KEY);
+    options.limits = &server->limits;
     if (server->store[0] != '\0') {
         options.store = server->store;
         options.durability = server->durability;
@@ -80,6 +81,8 @@ static inline struct served *served_new(const char *folder)
     snprintf(served->server.store, sizeof served->server.store, "%s/store",
              folder);
     served->server.durability = IPC_DURABLE_INTERVAL;
+    served->server.limits = (ipc_manager_limits)IPC_MANAGER_LIMITS_INIT;
+    served->server.limits.restart_grace_ms = 500; /* of one from the store */
     served->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     assert_true(served->stop > 0);
     return served;
