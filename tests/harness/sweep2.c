@@ -73,8 +73,9 @@ static void put_in_order(long *counts, long n, long count)
 }
 
 /* How many points the second one has depends on where the first one died: ask
- * here and there.  The median, as a course may be much longer once in a while:
- * where the kernel has not told yet that the first one is dead. */
+ * here and there.  All but the shortest and the longest count, as a course may be
+ * much longer once in a while: where the kernel has not told yet that the first
+ * one is dead. */
 static long count_seconds(struct pairs *pairs)
 {
     long counts[SAMPLES];
@@ -84,7 +85,10 @@ static long count_seconds(struct pairs *pairs)
         record_second(pairs);
         put_in_order(counts, part, pairs->second.trace->count);
     }
-    return counts[SAMPLES / 2];
+    long sum = 0;
+    for (long part = 1; part < SAMPLES - 1; part++)
+        sum += counts[part];
+    return sum / (SAMPLES - 2);
 }
 
 /* The second one's course is to be written down for each i, which takes the
