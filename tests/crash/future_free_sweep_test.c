@@ -35,7 +35,8 @@ static void the_one_who_waits(void)
                               .victim = wait_for_it,
                               .meanwhile = keep_it,
                               .asleep = sleeps_on_it,
-                              .oracle = oracle};
+                              .oracle = oracle,
+                              .stride = sleepers > 0 ? sweep_stride(2) : 1};
         struct sweep_result result;
         ipc__recheck_ns = INT64_MAX;
         make_state(sleepers);
