@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 
+/* NOLINTBEGIN(readability-identifier-naming): the linker's name */
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr,
                           void *(*start)(void *), void *arg);
 
@@ -14,3 +15,4 @@ int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr,
     (void)thread, (void)attr, (void)start, (void)arg;
     test_fail("it starts a thread: take it from the list of those that do not");
 }
+/* NOLINTEND(readability-identifier-naming) */
