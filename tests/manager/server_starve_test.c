@@ -2,6 +2,8 @@
  * it says so to who asked, or does not start, and then goes on. */
 #include "manager/fault_support.h"
 
+#include "harness/scale.h"
+
 enum {
     EVERY = 2, /* for a quick run: which allocations fail */
     EVERY_OF_STORE = 40
@@ -122,7 +124,7 @@ static void no_memory_in_a_server_with_a_store(void)
     need_faults();
     (void)test_tmpdir();
     role_start(&role, starve_in_memory, NULL);
-    role_wait_ok(&role, 85000);
+    role_wait_ok(&role, (int)(85000 * test_scale()));
 }
 
 static const struct test_case cases[] = {
