@@ -133,6 +133,10 @@ int ipcm__manager_begin(ipc_manager *manager)
         ipc_sleep_until(ipc_after_ms(ms));
         rc = ipcm__link_connect(manager, deadline);
     }
+    if (was_there && rc == -ETIMEDOUT)
+        rc = ipcm__fail(-ECONNRESET, "the other side has ended the connection "
+                                     "during the handshake, and there was no "
+                                     "time for another one");
     return rc != 0 ? rc : ipcm__arena_fetch(manager);
 }
 

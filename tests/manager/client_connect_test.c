@@ -35,7 +35,7 @@ static void one_that_goes_on_hanging_up_is_told_of(void)
     struct fake *fake = fake_new();
     fake->refusals = UINT32_MAX;
     fake_start(fake);
-    IS(connect_for(fake->address, 50), -ECONNRESET);
+    IS(connect_for(fake->address, 1000), -ECONNRESET);
     assert_non_null(strstr(ipc_error_detail(), "handshake"));
     assert_true(fake->connections > 1);
     fake_stop(fake);
@@ -59,7 +59,7 @@ static void one_that_dies_in_the_handshake_is_told_of(void)
     struct role victim;
     role_start(&victim, die_in_the_handshake, fake);
     meet_wait(&fake->ready, 1, 5000);
-    IS(connect_for(fake->address, 50), -ECONNREFUSED);
+    IS(connect_for(fake->address, 1000), -ECONNREFUSED);
     (void)role_wait_dead(&victim, 5000);
 }
 
