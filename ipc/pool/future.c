@@ -45,28 +45,6 @@ static int before_sleep(ipc_future *future, uint32_t word,
            ipc__worker_stand_in(future, deadline, insists);
 }
 
-/* Results of short tasks that are waited for one by one: who is woken by each
- * takes the CPU from the worker, if that is the same, after every single task.
- * Who was hardly asleep, some times in a row, lets it go on first. */
-#define HARDLY_NS 50000
-#define NAPS      2
-static __thread uint32_t naps;
-
-static void note_sleep(int64_t since)
-{
-    naps = ipc_now() - since < HARDLY_NS ? naps + 1 : 0;
-}
-
-static bool let_others_run(ipc_future *future, uint32_t word)
-{
-    if (likely(naps < NAPS))
-        return false;
-    const int64_t since = ipc_now();
-    const bool has_changed = ipc__yield(&future->state, word);
-    note_sleep(since); /* others may want the CPU for something else */
-    return has_changed;
-}
-
 static void sleep_once(ipc_future *future, uint32_t word,
                        struct ipc__pace *pace, bool *thorough,
                        ipc_deadline deadline)
@@ -75,10 +53,8 @@ static void sleep_once(ipc_future *future, uint32_t word,
     if (!ipc__future_mark(future, &word) ||
         ipc__future_look(future, word, *thorough, &runner))
         return;
-    const int64_t since = ipc_now();
     *thorough = ipc__sleep(pace, &future->state, word, runner.life,
                            runner.life_if_alive, deadline);
-    note_sleep(since);
 }
 
 int ipc__future_await(ipc_future *future, ipc_deadline deadline)
@@ -103,7 +79,7 @@ int ipc__future_await(ipc_future *future, ipc_deadline deadline)
             continue;
         if (!spun) {
             spun = true;
-            if (ipc__spin(&future->state, word) || let_others_run(future, word))
+            if (ipc__spin(&future->state, word))
                 continue;
         }
         if (ipc_time_left(deadline) == 0)
@@ -316,7 +292,7 @@ static int copy_out(ipc_future *future, void *buffer, size_t room,
     const size_t n = future->result_bytes;
     if (bytes != NULL)
         *bytes = n;
-    if (unlikely(n > room))
+    if (unlikely(n > (buffer != NULL ? room : 0)))
         return ipc__fail(-EMSGSIZE, "a result of %zu bytes, room for %zu", n,
                          room);
     if (n != 0)

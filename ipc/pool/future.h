@@ -27,9 +27,9 @@ uint32_t ipc__future_complete(struct ipc_future *future,
 bool ipc__future_cancel_pending(struct ipc_future *future);
 
 /* The same for any way to end: kind and status as in ipc_exception;
- * CANCELLED with -ECANCELED is as above. */
+ * CANCELLED with -ECANCELED is as above.  *word: its state until then. */
 bool ipc__future_end_pending(struct ipc_future *future, uint32_t kind,
-                             int status);
+                             int status, uint32_t *word);
 
 /* Set a flag while it is pending or runs; false: it is not. */
 bool ipc__future_set_flag(struct ipc_future *future, uint32_t flag);

@@ -15,8 +15,9 @@
 
 static int check_all(ipc_future *const *futures, size_t n)
 {
-    if (n > INT_MAX)
-        return ipc__fail(-EINVAL, "%zu futures", n);
+    if (n > INT_MAX || (futures == NULL && n != 0))
+        return ipc__fail(-EINVAL, "%zu futures at %p", n,
+                         (const void *)futures);
     for (size_t i = 0; i < n; i++)
         if (futures[i] != NULL && ipc__future_check(futures[i]) != 0)
             return ipc__fail(-EINVAL, "future %zu of %zu is none, or was freed",

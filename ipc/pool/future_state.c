@@ -143,7 +143,7 @@ static void count_cancelled(struct ipc_future *future)
         (void)add_relaxed(&future->pool->cancelled, 1);
 }
 
-bool ipc__future_cancel_pending(struct ipc_future *future)
+static bool cancel_pending(struct ipc_future *future, uint32_t *was)
 {
     uint32_t word;
     do {
@@ -157,18 +157,25 @@ bool ipc__future_cancel_pending(struct ipc_future *future)
     if ((word & IPC__BELL) != 0)
         ipc__future_ring();
     count_cancelled(future);
+    *was = word;
     return true;
 }
 
+bool ipc__future_cancel_pending(struct ipc_future *future)
+{
+    uint32_t word;
+    return cancel_pending(future, &word);
+}
+
 bool ipc__future_end_pending(struct ipc_future *future, uint32_t kind,
-                             int status)
+                             int status, uint32_t *word)
 {
     if (kind == IPC_EXCEPTION_CANCELLED)
-        return ipc__future_cancel_pending(future);
+        return cancel_pending(future, word);
     if (ipc__future_claim(future, false) != 0)
         return false;
     ipc__future_blame(future, kind, status, NULL);
-    (void)ipc__future_complete(future, IPC__FAILED);
+    *word = ipc__future_complete(future, IPC__FAILED);
     count_cancelled(future);
     return true;
 }

@@ -7,8 +7,8 @@
 #include "core/error.h"
 #include "core/peers.h"
 #include "kernel/futex.h"
-#include "pool/maker.h"
 #include "pool/death.h"
+#include "pool/maker.h"
 
 bool ipc__hold_is_dead(struct ipc_pool *pool, uint64_t hold, bool thorough)
 {

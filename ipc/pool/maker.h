@@ -37,11 +37,16 @@ struct ipc__hand {
     bool is_dead;      /* but perhaps not joined */
     bool was_signaled; /* by us: its death is none of its own */
     bool for_deadline;
+    int64_t due_seen;      /* of its worker: was over when it was looked at */
     ipc_deadline kill_at;  /* SIGKILL; 0: not */
     uint64_t tasks_before; /* that it had run: has it got anywhere? */
 };
 
 #define IPC__DEATHS 128
+
+/* How long no worker can be started, of which there is none, until the pool is
+ * broken. */
+extern int64_t ipc__pool_patience_ns;
 
 struct ipc__maker {
     struct ipc_pool *pool;
@@ -60,6 +65,8 @@ struct ipc__maker {
     ipc_deadline deaths[IPC__DEATHS]; /* the last ones, in a ring */
     uint32_t death_count;
     uint32_t stillborn;      /* deaths before the beginning, in a row */
+    ipc_deadline alone_at;   /* since when there is no worker, and none can be
+                                started; 0: it is not so */
     ipc_deadline clients_at; /* when to look at those who submit */
     uint64_t oom_kills;      /* of the machine when the pool began */
     int *cpus;

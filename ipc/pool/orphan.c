@@ -118,7 +118,7 @@ static bool look_at_task(struct ipc_future *future, uint32_t word,
     break_orphan(pool);
     if (ipc__future_state(word) == IPC__PENDING)
         return ipc__future_end_pending(future, IPC_EXCEPTION_BROKEN,
-                                       -ENOTRECOVERABLE) ||
+                                       -ENOTRECOVERABLE, &word) ||
                is_final(future);
     const uint32_t worker = (word >> IPC__RUNNER_SHIFT) - 1;
     if (worker >= pool->workers_max)

@@ -85,7 +85,7 @@ static size_t bytes_each(const struct ipc__cut *cut, const bool *copied)
 static size_t good_chunk(const struct ipc__cut *cut, size_t each)
 {
     const size_t parts = (size_t)ipc__cut_workers(cut->pool) * PARTS_EACH;
-    const size_t fair = (cut->count + parts - 1) / parts;
+    const size_t fair = cut->count / parts + (cut->count % parts != 0);
     const size_t small = each != 0 ? COPY_GOOD / each : SIZE_MAX;
     if (cut->streams || small == 0)
         return 1;

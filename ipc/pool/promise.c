@@ -104,6 +104,8 @@ static void complete(ipc_future *promise, enum ipc__future_state state)
 int ipc_promise_set_result(ipc_future *promise, const void *data, size_t bytes)
 {
     int rc = check(promise);
+    if (rc == 0 && bytes != 0 && data == NULL)
+        return ipc__fail(-EINVAL, "a result of %zu bytes at NULL", bytes);
     if (rc == 0 && bytes > promise->promised)
         return ipc__fail(-EMSGSIZE, "a result of %zu bytes, %u were promised",
                          bytes, promise->promised);

@@ -227,11 +227,13 @@ static void look(struct ipc__round *r, bool rung, bool thorough)
         look_at_clients(r);
 }
 
-static bool is_due_before(const struct ipc_pool *pool, ipc_deadline when)
+static bool is_due_before(const struct ipc__maker *maker, ipc_deadline when)
 {
+    const struct ipc_pool *pool = maker->pool;
     for (uint32_t i = 0; i < pool->workers_used; i++) {
         const int64_t due = load_relaxed(&pool->workers[i].due);
-        if (due != 0 && due < when)
+        const struct ipc__hand *hand = &maker->hands[i];
+        if (due != 0 && due < when && hand->started && hand->due_seen != due)
             return true;
     }
     return false;
@@ -262,7 +264,7 @@ int ipc__supervise(void *arg)
             break;
         store_relaxed(&pool->looks_at, r.next);
         full_barrier();
-        if (is_due_before(pool, r.next))
+        if (is_due_before(maker, r.next))
             continue;
         thorough = ipc__sleep_many(&pace, r.words, r.count, r.next);
     }

@@ -214,6 +214,7 @@ static void bury(struct ipc__round *r, uint32_t i)
     store_relaxed(&pool->failed_before, pool->failed_before + w->failed);
     store_relaxed(&w->done, 0);
     store_relaxed(&w->failed, 0);
+    store_relaxed(&w->due, 0);
     ipc__crew_close(r->maker, i);
 }
 

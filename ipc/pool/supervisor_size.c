@@ -1,8 +1,12 @@
 /* Supervisor: enough workers, and not too many: those that died are replaced,
  * slower while they keep dying; a pool is resized; idle ones come back. */
+#include <errno.h>
 #include <limits.h>
 
+#include <ipc/error.h>
+
 #include "base/atomic.h"
+#include "pool/death.h"
 #include "pool/supervisor.h"
 #include "pool/table.h"
 
@@ -31,6 +35,24 @@ static void note_shrunk(struct ipc_pool *pool)
     full_barrier(); /* then look what is pending */
 }
 
+int64_t ipc__pool_patience_ns = (int64_t)10 * 1000 * 1000 * 1000;
+
+/* One could not be started.  What is missing may be there soon; but nobody is to
+ * wait for ever for a pool in which nobody works. */
+static void lose_patience(struct ipc__round *r)
+{
+    struct ipc__maker *maker = r->maker;
+    if (load_relaxed(&r->pool->living) != 0 || r->pool->broken != 0) {
+        maker->alone_at = 0;
+    } else if (maker->alone_at == 0) {
+        maker->alone_at = r->now;
+    } else if (r->now - maker->alone_at >= ipc__pool_patience_ns) {
+        ipc__pool_break(r->pool, ECHILD, "no worker can be started: %s",
+                        ipc_error_detail());
+        ipc__supervisor_ask(maker, IPC__ASK_CANCEL);
+    }
+}
+
 static void start_more(struct ipc__round *r)
 {
     struct ipc_pool *pool = r->pool;
@@ -53,8 +75,10 @@ static void start_more(struct ipc__round *r)
             store_relaxed(&pool->respawned, pool->respawned - 1);
             r->maker->spawn_at = r->now + IPC__FIRST_DELAY_NS;
             ipc__round_again_at(r, r->maker->spawn_at);
+            lose_patience(r);
             return;
         }
+        r->maker->alone_at = 0;
         r->working++;
         most--;
         ipc__round_again_at(r, r->now + IPC__SOON_NS);

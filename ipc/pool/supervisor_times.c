@@ -44,6 +44,7 @@ void ipc__supervisor_look_at_times(struct ipc__round *r, uint32_t i)
     if (due != 0 && due > r->now) {
         ipc__round_again_at(r, due);
     } else if (due != 0 && of != 0) {
+        hand->due_seen = due; /* it has been seen to, and is slept over */
         struct ipc_future *future = &r->pool->records[of - 1];
         /* It may be in another item by now: that one stops when it sees the
          * flag, and is run again; or in another task. */

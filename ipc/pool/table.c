@@ -98,13 +98,14 @@ static int reserve(struct ipc_pool *pool)
 int ipc__table_init(struct ipc_pool *pool)
 {
     int rc = -ENOMEM;
-    for (uint32_t n = IPC__TABLE_RECORDS_MAX; rc == -ENOMEM && n >= RECORDS_MIN;
+    /* Also where the family has fewer addresses than that: -EINVAL. */
+    for (uint32_t n = IPC__TABLE_RECORDS_MAX; rc != 0 && n >= RECORDS_MIN;
          n /= 2) {
         pool->records_max = n;
         pool->line_mask = 2 * n - 1;
         rc = reserve(pool);
     }
-    return rc;
+    return rc == -EINVAL ? -ENOMEM : rc;
 }
 
 void ipc__table_fini(struct ipc_pool *pool)

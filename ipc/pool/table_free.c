@@ -109,11 +109,13 @@ uint32_t ipc__table_cancel_all(struct ipc_pool *pool, uint32_t kind, int status)
     const uint32_t made = load_acquire(&pool->made);
     for (uint32_t i = 0; i < made; i++) {
         struct ipc_future *record = &pool->records[i];
-        if (ipc__future_state(load_relaxed(&record->state)) != IPC__PENDING ||
-            !ipc__future_end_pending(record, kind, status))
+        uint32_t word = load_relaxed(&record->state);
+        if (ipc__future_state(word) != IPC__PENDING ||
+            !ipc__future_end_pending(record, kind, status, &word))
             continue;
         n++;
-        if ((load_relaxed(&record->state) & IPC__ABANDONED) != 0)
+        /* As it was then: one that is somebody's may be another by now. */
+        if ((word & IPC__ABANDONED) != 0)
             (void)ipc__table_free(record);
     }
     (void)ipc__table_skip_stale(pool);

@@ -143,9 +143,9 @@ static uint32_t fair_share(const struct ipc_pool *pool, uint32_t pending,
     const uint32_t wanted = load_relaxed(&pool->wanted);
     const uint32_t workers = living > wanted ? living : wanted;
     const uint32_t share = pending / (2 * (workers != 0 ? workers : 1));
-    return pool->max_pending != 0 || share <= 1 ? 1
-           : share < most                       ? share
-                                                : most;
+    return pool->max_pending != 0 || pool->max_tasks != 0 || share <= 1 ? 1
+           : share < most                                               ? share
+                                                                        : most;
 }
 
 /* With the guard: how many are in line; the word of tail in *tail if it had to

@@ -7,6 +7,7 @@
 #include <ipc/pool.h>
 
 #include "base/atomic.h"
+#include "core/error.h"
 #include "pool/future.h"
 #include "pool/part.h"
 #include "pool/worker.h"
@@ -34,6 +35,8 @@ int ipc_task_reserve(ipc_task *task, size_t bytes, void **out)
 int ipc_task_return(ipc_task *task, const void *data, size_t bytes)
 {
     void *room;
+    if (bytes != 0 && data == NULL)
+        return ipc__fail(-EINVAL, "a result of %zu bytes at NULL", bytes);
     const int rc = ipc_task_reserve(task, bytes, &room);
     if (rc == 0 && bytes != 0)
         memcpy(room, data, bytes);

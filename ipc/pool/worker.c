@@ -218,10 +218,12 @@ void ipc__worker_run_one(struct ipc_pool *pool, uint32_t worker,
                             .outer_due = due.at};
     note_begin(pool, w, future, due.at);
     ipc__task = &task;
-    const int status = call(&task);
+    int status = call(&task);
     if (unlikely(load_relaxed(&ipc__local.process) != process))
         end_of_a_stray(status);
     ipc__task = task.outer;
+    if (unlikely(task.has_message) && status == 0 && !task.is_item)
+        status = future->status; /* it has said that it fails */
     if (unlikely(status != 0))
         blame(&task, w, status);
     note_end(&task, w, due);
@@ -332,6 +334,7 @@ struct stroll {
     uint32_t next; /* of its claims */
     uint32_t tasks;
     uint32_t short_lines; /* that it found in a row */
+    int64_t relieved;     /* when it last looked at what others have claimed */
 };
 
 static struct ipc_future *next_own(struct stroll *s)
@@ -368,6 +371,33 @@ static struct ipc_future *steal(const struct stroll *s)
     return NULL;
 }
 
+/* What a worker has claimed is not to wait for ever behind a long task of its,
+ * while there is always something in line. */
+#define RELIEVE_NS ((int64_t)10 * 1000 * 1000)
+static struct ipc_future *relieve(struct stroll *s)
+{
+    const int64_t now = load_relaxed(&s->w->since); /* of our last task */
+    const uint32_t workers = load_relaxed(&s->pool->workers_used);
+    if (likely(now - s->relieved < RELIEVE_NS))
+        return NULL;
+    for (uint32_t n = 1; n < workers; n++) {
+        const struct ipc__worker *other =
+            &s->pool->workers[(s->worker + n) % workers];
+        const int64_t since = load_relaxed(&other->since);
+        if (load_relaxed(&other->phase) == IPC__WORKER_NONE ||
+            load_relaxed(&other->running) == 0 || now - since < RELIEVE_NS)
+            continue;
+        for (uint32_t i = 0; i < IPC__CLAIMS; i++) {
+            struct ipc_future *future =
+                claimed(s->pool, s->worker, load_relaxed(&other->claims[i]));
+            if (future != NULL)
+                return future;
+        }
+    }
+    s->relieved = now;
+    return NULL;
+}
+
 /* A worker that is faster than those who submit would meet them at each task,
  * and both wait for the same lines of memory.  It lets some gather, for about a
  * microsecond, while the line is short but never empty. */
@@ -391,6 +421,8 @@ static int take(struct stroll *s)
 static int find_task(struct stroll *s, struct ipc_future **out)
 {
     while ((*out = next_own(s)) == NULL) {
+        if (unlikely((*out = relieve(s)) != NULL))
+            return 0;
         const int rc = take(s);
         if (rc < 0) {
             *out = steal(s);

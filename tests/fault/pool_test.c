@@ -13,6 +13,8 @@
 #include <ipc/pool.h>
 #include <ipc/shared.h>
 
+#include "pool/maker.h"
+
 #ifndef SYS_clone3
 #    define SYS_clone3 435
 #endif
@@ -420,6 +422,40 @@ static void worker_that_cannot_be_started_is_tried_again(void)
     role_wait_ok(&role, LIMIT_MS);
 }
 
+static void lose_all_without_forks(void *arg)
+{
+    struct watched *watched = arg;
+    const ipc_pool_options options = {.size = sizeof options, .workers = 2};
+    ipc_pool *pool;
+    ipc__pool_patience_ns = 50000000;
+    watched_begin(watched);
+    CHECK(ipc_pool_new(&options, &pool), 0);
+    CHECK(ipc_pool_apply(pool, return_nothing, NULL, 0, NULL, 0), 0);
+    __atomic_store_n(&watched->first, 1, __ATOMIC_SEQ_CST);
+    kill_workers(pool);
+    int rc;
+    do { /* the dead may have taken it */
+        rc = ipc_pool_apply(pool, return_nothing, NULL, 0, NULL, 0);
+    } while (rc == -EOWNERDEAD);
+    CHECK(rc, -ENOTRECOVERABLE);
+    assert_non_null(strstr(ipc_error_detail(), "no worker can be started"));
+    test_report("forks", watched_end(watched));
+    CHECK(ipc_pool_free(pool), 0);
+}
+
+static void a_pool_in_which_nobody_can_work_is_broken(void)
+{
+    struct watched *watched = test_shared(sizeof *watched);
+    struct role role;
+    *watched = (struct watched){.number = SYS_clone,
+                                .error = ENOMEM,
+                                .first = LONG_MAX,
+                                .last = LONG_MAX};
+    role_start(&role, lose_all_without_forks, watched);
+    watched_serve(watched, &role, LIMIT_MS);
+    role_wait_ok(&role, LIMIT_MS);
+}
+
 static const struct test_case cases[] = {
     TEST_CASE_LIMIT(one_allocation_for_pools_fails, 60),
     TEST_CASE_LIMIT(one_allocation_for_starts_fails, 60),
@@ -432,5 +468,6 @@ static const struct test_case cases[] = {
     TEST_CASE_LIMIT(call_for_pools_that_fails_once, 240),
     TEST_CASE_LIMIT(call_for_starts_that_fails_once, 240),
     TEST_CASE(worker_that_cannot_be_started_is_tried_again),
+    TEST_CASE(a_pool_in_which_nobody_can_work_is_broken),
 };
 TEST_MAIN(cases)

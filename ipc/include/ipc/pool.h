@@ -59,12 +59,17 @@
  * while it runs, or dies, so does the other, of which IPC_EXCEPTION_DIED is
  * said.
  *
+ * A pool without a worker, of which none can be started for 10 s, is broken.
+ *
  * Workers that replace others, or are added later, are forked while the program
  * has threads: see process.h for what that means, and start them by forkserver
  * if it matters.
  *
- * Tasks are begun in the order in which they were submitted, but those that a
- * dead worker had taken and not begun, or is to begin again, come last.
+ * One worker begins tasks in the order in which they were submitted.  Several
+ * take up to 16 at a time where there are plenty, so that one may be begun
+ * before another one that came up to 16 places earlier for each worker.  What a
+ * worker had taken and not begun when it died or left, or is to begin again,
+ * comes last; what it has taken is begun by others if its task takes longer.
  *
  * The futures of a process that has ended are freed (but for those of a worker
  * that has left in good order: the maker has them), and what it had pending is
@@ -134,8 +139,9 @@ typedef struct ipc_pool_options {
 
     /* Run in each worker before its first task and after its last (not when it
      * is killed).  An initializer that fails breaks the pool; so do three
-     * workers in a row that end in it.  initializer_arg has to be in family
-     * memory, or NULL, if the workers are not forked. */
+     * workers in a row that end in it.  Neither of them is to wait for the pool
+     * or its tasks.  initializer_arg has to be in family memory, or NULL, if
+     * the workers are not forked. */
     int (*initializer)(void *arg);
     void (*finalizer)(void *arg);
     void *initializer_arg;
@@ -337,7 +343,8 @@ IPC_API IPC_MUST_USE int ipc_task_return(ipc_task *task, const void *data,
 
 /* Say why it fails: for "return ipc_task_fail(task, -EIO, "no %s", name);".
  * Up to 161 bytes are kept, for ipc_future_exception().  Returns status, or
- * -EINVAL if that is not negative. */
+ * -EINVAL if that is not negative; and that is how the task has ended, also if
+ * it returns 0 then. */
 IPC_API int ipc_task_fail(ipc_task *task, int status, const char *format, ...)
     __attribute__((format(printf, 3, 4))) IPC_NONNULL(1, 3);
 
