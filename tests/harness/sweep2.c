@@ -78,7 +78,7 @@ static void put_in_order(long *counts, long n, long count)
  * one is dead. */
 static long count_seconds(struct pairs *pairs)
 {
-    long counts[SAMPLES];
+    long counts[SAMPLES] = {0};
     for (long part = 0; part < SAMPLES; part++) {
         pairs->i =
             1 + pairs->first.trace->count * (2 * part + 1) / (2 * SAMPLES + 1);
