@@ -187,17 +187,25 @@ static inline void die_holding(ipc_lock *lock)
     (void)role_kill(&role);
 }
 
-/* A role that sleeps on the lock now. */
-static inline void start_waiter(struct role *role, void (*fn)(void *arg),
-                                struct stage *stage)
+/* A role that sleeps on the lock now; false: it has ended without. */
+static inline bool try_start_waiter(struct role *role, void (*fn)(void *arg),
+                                    struct stage *stage)
 {
     role_start(role, fn, stage);
     const int64_t end = test_now_ns() + LIMIT_MS * NS_PER_MS;
     while (!asleep_on(role->pid, &stage->lock->word_)) {
         if (thread_ended(role->pid) || test_now_ns() > end)
-            test_fail("the waiter does not wait");
+            return false;
         poll_pause();
     }
+    return true;
+}
+
+static inline void start_waiter(struct role *role, void (*fn)(void *arg),
+                                struct stage *stage)
+{
+    if (!try_start_waiter(role, fn, stage))
+        test_fail("the waiter does not wait");
 }
 
 /* The waiter ends, and was told that the owner died.  Returns how long after
