@@ -116,17 +116,18 @@ int ipcm__manager_fill(ipc_manager *manager, const char *address,
 /* May somebody be there again soon, who was there a moment ago? */
 static bool may_return(ipc_manager *manager, int rc)
 {
-    return (rc == -ECONNRESET || rc == -ECONNREFUSED || rc == -ENOENT) &&
+    return (rc == -ECONNRESET || rc == -ECONNREFUSED || rc == -ENOENT ||
+            rc == -EUSERS) &&
            !(ipcm__server_is_ours(manager) && ipcm__server_has_ended(manager));
 }
 
 /* A server that ends in the middle of the handshake may be one that is started
- * again. */
+ * again; and one that many come to at once has time for us a little later. */
 int ipcm__manager_begin(ipc_manager *manager)
 {
     const ipc_deadline deadline = ipc_after_ms(manager->connect_ms);
     int rc = ipcm__link_connect(manager, deadline);
-    const bool was_there = rc == -ECONNRESET;
+    const bool was_there = rc == -ECONNRESET || rc == -EUSERS;
     for (int ms = FIRST_PAUSE_MS; was_there && may_return(manager, rc) &&
                                   ipc_time_left(deadline) > IPC_MS(ms);
          ms = ms < LAST_PAUSE_MS ? 2 * ms : ms) {

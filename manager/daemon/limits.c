@@ -25,7 +25,7 @@ const struct managerd_limit managerd_limits[] = {
     LIMIT(connections_per_peer, 0, "of one uid or IP address; 0: no other"),
     LIMIT(half_open, 64, "of one peer in the handshake"),
     LIMIT(handshake_ms, 2000, "for all of it"),
-    LIMIT(in_flight, 64, "requests of one client, not answered yet"),
+    LIMIT(in_flight, 256, "requests of one client, not answered yet"),
     LIMIT(turn, 32, "requests before others have their turn"),
     LIMIT(queued_bytes, 4 * MIB, "replies that a client has not taken yet"),
     LIMIT(slow_client_ms, 10000, "with these full; then it is dropped"),

@@ -43,7 +43,7 @@ static const struct limit table[] = {
     LIMIT(connections_per_peer, 0, 0, 1 << 20),
     LIMIT(half_open, 64, 1, 1 << 20),
     LIMIT(handshake_ms, 2000, 10, 600000),
-    LIMIT(in_flight, 64, 1, 65536),
+    LIMIT(in_flight, 256, 1, 65536),
     LIMIT(turn, 32, 1, 1 << 20),
     LIMIT(queued_bytes, 4 * MIB, KIB, GIB),
     LIMIT(slow_client_ms, 10000, 10, 86400000),

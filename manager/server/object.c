@@ -17,7 +17,8 @@
 #include "fail.h"
 #include "server/core.h"
 
-#define EPOCH_SHIFT 40
+#define EPOCH_SHIFT    40
+#define INSTANCE_SHIFT 42 /* of which so many bits are left, of 64 */
 
 static const struct ipcm__kind *const kinds[] = {
     &ipcm__kind_list,      &ipcm__kind_dict,      &ipcm__kind_set,
@@ -89,11 +90,14 @@ void ipcm__object_retime(struct ipcm__object *object)
                         object->kind->next(object));
 }
 
+/* No number is given twice: a client that comes back with one of the server
+ * before would have another object.  Below 2^63. */
 uint64_t ipcm__object_next_id(struct ipcm__server *server)
 {
     const uint64_t epoch = ipcm__keeper_epoch(server->keeper);
-    const uint64_t base = epoch > 1 ? (epoch - 1) << EPOCH_SHIFT : 0;
-    return base + ++server->object_number;
+    const uint64_t base =
+        epoch != 0 ? epoch : (server->instance >> INSTANCE_SHIFT) + 1;
+    return (base << EPOCH_SHIFT) + ++server->object_number;
 }
 
 /* Registered, without anything in it. */

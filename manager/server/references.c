@@ -29,7 +29,8 @@ int ipcm__session_refer(struct ipcm__session *session,
     const uintptr_t had = count_of(session, object);
     if (had == 0 && counts->count >= server->limits->session_objects)
         return ipcm__fail(-EDQUOT,
-                          "the session has %zu objects: session_objects is %u",
+                          "the session has %zu objects: session_objects is %u; "
+                          "see ipc_manager_drop()",
                           counts->count, server->limits->session_objects);
     int rc = 0;
     if (object->kind->type != 0)

@@ -12,6 +12,7 @@
  * system has no such files it gets a name beside the path for that time. */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
@@ -21,11 +22,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <sodium.h>
+
 #include "fail.h"
 #include "store/parts.h"
 
 /* SQLite's: "Database File Format".  From the beginning ours have a log, as
  * changing that later would need a rollback journal for a moment. */
+#define EPOCH_FIRST_MAX (1u << 21)
+
 #define HEADER_BYTES 100
 #define HEADER_MODE  18 /* two bytes, to write and to read */
 #define IN_WAL_MODE  2
@@ -219,6 +224,7 @@ static int image_make(const char *path, uint8_t **image, size_t *bytes)
 {
     struct ipcm__store store = {.path = (char *)(uintptr_t)path};
     char pragmas[128];
+    char first[80];
     sqlite3_int64 n = 0;
     int rc = sqlite3_open_v2(
         ":memory:", &store.db,
@@ -231,9 +237,13 @@ static int image_make(const char *path, uint8_t **image, size_t *bytes)
         rc = ipcm__store_sql_run(&store, pragmas);
     if (rc == 0)
         rc = ipcm__store_sql_run(&store, ipcm__store_schema);
+    /* No two stores begin alike: numbers of the one are none of the other. */
+    const uint32_t epoch = randombytes_uniform(EPOCH_FIRST_MAX);
+    (void)snprintf(first, sizeof first,
+                   "INSERT INTO store VALUES(1, %" PRIu32 ", -%" PRIu32 ", 1)",
+                   epoch, epoch);
     if (rc == 0)
-        rc =
-            ipcm__store_sql_run(&store, "INSERT INTO store VALUES(1, 0, 0, 1)");
+        rc = ipcm__store_sql_run(&store, first);
     if (rc == 0) {
         *image = sqlite3_serialize(store.db, "main", &n, 0);
         *bytes = (size_t)n;

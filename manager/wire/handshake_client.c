@@ -19,7 +19,9 @@ static int refused(struct ipcm__shake *shake, uint32_t status, uint32_t version)
                                        "that we may not come"));
     case EUSERS:
         return ipcm__shake_give_up(
-            shake, ipcm__fail(-EUSERS, "the server has too many connections"));
+            shake,
+            ipcm__fail(-EUSERS, "the server has too many connections, or "
+                                "too many that are being made"));
     case EPROTONOSUPPORT:
         return ipcm__shake_give_up(
             shake, ipcm__fail(-EPROTONOSUPPORT,

@@ -105,9 +105,11 @@ static void come_too_late(void *arg)
 {
     struct turned_away *us = arg;
     ipc_manager *manager = NULL;
+    ipc_manager_connect_options options = IPC_MANAGER_CONNECT_OPTIONS_INIT;
+    options.connect_ms = 100;
     fault_syscall_nth(SYS_sendto, 1, us->error);
     us->rc = ipc_manager_connect(us->server->address, CLIENT_KEY,
-                                 strlen(CLIENT_KEY), NULL, &manager);
+                                 strlen(CLIENT_KEY), &options, &manager);
     assert_true(fault_syscall_count() >= 1);
     snprintf(us->detail, sizeof us->detail, "%s", ipc_error_detail());
 }
@@ -130,6 +132,32 @@ static void who_is_turned_away_is_told_why_though_nobody_listens(void)
         assert_non_null(strstr(us->detail, "too many connections"));
     }
     OK(ipc_manager_close(manager));
+    client_server_kill(server);
+}
+
+/* More than the server has in the handshake at a time. */
+static void come_and_go(void *arg)
+{
+    const struct client_server *server = arg;
+    for (int i = 0; i < 10; i++) {
+        ipc_manager *manager = client_connect(server);
+        OK(ipc_manager_close(manager));
+    }
+}
+
+static void many_may_come_at_once(void)
+{
+    enum {
+        MANY = 12
+    };
+    struct role roles[MANY];
+    struct client_server *server = client_server_new(NULL);
+    server->limits.half_open = 1;
+    client_server_start(server);
+    for (int i = 0; i < MANY; i++)
+        role_start(&roles[i], come_and_go, server);
+    for (int i = 0; i < MANY; i++)
+        role_wait_ok(&roles[i], 30000);
     client_server_kill(server);
 }
 
@@ -220,6 +248,7 @@ static const struct test_case cases[] = {
     TEST_CASE(one_that_dies_in_the_handshake_is_told_of),
     TEST_CASE(one_that_dies_in_the_handshake_is_waited_for),
     TEST_CASE(who_is_turned_away_is_told_why_though_nobody_listens),
+    TEST_CASE(many_may_come_at_once),
     TEST_CASE(the_server_shows_the_label_of_a_client),
     TEST_CASE(and_again_when_it_has_come_back),
     TEST_CASE(a_child_has_the_label_of_its_parent),

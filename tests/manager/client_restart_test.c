@@ -332,6 +332,49 @@ static void names_are_found_again_and_the_rest_is_stale(void)
     client_server_kill(server);
 }
 
+/* What others have opened first in the next server is not ours, whatever number
+ * it has. */
+static void a_handle_of_the_last_server_is_nobody_elses(void)
+{
+    struct client_server *server = client_server_new(NULL);
+    client_server_start(server);
+    ipc_manager_connect_options options = IPC_MANAGER_CONNECT_OPTIONS_INIT;
+    options.flags = IPC_MANAGER_NO_ARENA;
+    ipc_manager *us = client_connect_with(server->address, &options);
+    ipc_managed *ours;
+    ipc_list *our_list;
+    ipc_list *nameless;
+    IS(ipc_manager_lock(us, "ours", &ours), 1);
+    OK(ipc_manager_list(us, "our list", &our_list));
+    OK(ipc_manager_list(us, NULL, &nameless));
+    client_server_kill(server);
+    client_server_start(server);
+    ipc_manager *they = client_connect_with(server->address, &options);
+    ipc_managed *theirs;
+    ipc_list *their_list;
+    ipc_list *another;
+    IS(ipc_manager_lock(they, "theirs", &theirs), 1);
+    OK(ipc_manager_list(they, "their list", &their_list));
+    OK(ipc_manager_list(they, NULL, &another));
+    OK(ipc_list_append_i64(their_list, 1));
+    OK(ipc_list_append_i64(another, 1));
+    OK(ipc_managed_lock_acquire(ours));
+    OK(ipc_managed_lock_acquire_nowait(theirs));
+    OK(ipc_list_clear(our_list));
+    IS(ipc_list_clear(nameless), -ESTALE);
+    IS(ipc_list_length(their_list), 1);
+    IS(ipc_list_length(another), 1);
+    OK(ipc_list_close(our_list));
+    OK(ipc_list_close(nameless));
+    OK(ipc_managed_close(ours));
+    OK(ipc_list_close(their_list));
+    OK(ipc_list_close(another));
+    OK(ipc_managed_close(theirs));
+    OK(ipc_manager_close(us));
+    OK(ipc_manager_close(they));
+    client_server_kill(server);
+}
+
 static struct {
     struct client_server *server;
     atomic_int done;
@@ -401,6 +444,7 @@ static const struct test_case cases[] = {
     TEST_CASE(what_is_held_stays_held_over_a_cut),
     TEST_CASE(waiting_goes_on_over_a_cut),
     TEST_CASE(names_are_found_again_and_the_rest_is_stale),
+    TEST_CASE(a_handle_of_the_last_server_is_nobody_elses),
     TEST_CASE(durable_appends_are_done_once_while_the_server_is_killed),
 };
 

@@ -191,7 +191,7 @@ static void a_message_that_no_reply_can_hold_is_refused(void)
     begin_queues();
     const uint64_t queue = make(a, "queue", NULL);
     static char text[1u << 20];
-    for (size_t less = 16; less < 100; less++) {
+    for (size_t less = 32; less < 120; less++) {
         const ipc_any value = ipc_bytes(text, sizeof text - less);
         const uint64_t id = ask(a, PUT, queue, value, NONE, NOW);
         if (status_of(a, id) == -EMSGSIZE)

@@ -191,7 +191,7 @@ static void defaults_are_filled_in(void)
     assert_int_equal(config.key_bytes, 32);
     assert_int_equal(config.address_count, 1);
     assert_int_equal(config.limits.frame_bytes, 1 << 20);
-    assert_int_equal(config.limits.in_flight, 64);
+    assert_int_equal(config.limits.in_flight, 256);
     assert_int_equal(config.limits.local_session_grace_ms, 0);
     assert_int_equal(config.limits.container_length, UINT32_MAX);
     assert_int_equal(config.wire.nodes, 65536);

@@ -12,7 +12,7 @@ static void a_new_store_is_empty(void)
 {
     struct ipcm__store *store = open_store();
     assert_string_equal(contents(store), "");
-    assert_int_equal(ipcm__store_epoch(store), 1);
+    assert_true(ipcm__store_epoch(store) != 0);
     ok(ipcm__store_close(store));
     struct stat st;
     assert_int_equal(stat(the_path, &st), 0);
@@ -33,11 +33,12 @@ static void what_was_committed_is_there_again(void)
     add_answer(store, 's', 11, "yes", 8);
     add_answer(store, 's', 12, NULL, 8);
     ok(ipcm__store_commit(store));
+    const uint32_t epoch = ipcm__store_epoch(store);
     ok(ipcm__store_close(store));
     store = open_store();
     assert_string_equal(contents(store), "list 3 - 3 opt;list 7 seven 3 opt;"
                                          " 3:b 7:a 7:c s11=yes s12=-");
-    assert_int_equal(ipcm__store_epoch(store), 2);
+    assert_int_equal(ipcm__store_epoch(store), epoch + 1);
     ok(ipcm__store_close(store));
 }
 

@@ -37,7 +37,13 @@
  * by ..._nowait too.  -EAGAIN (_nowait) and -ETIMEDOUT (_until): it was not to
  * be had.  Who waits is served in the order of coming.  If the connection is
  * lost meanwhile the call connects again and waits anew, from the end of the
- * line.
+ * line.  While the server is away or does not answer, calls of all forms may
+ * last reconnect_ms, or reply_ms, longer.
+ *
+ * Seven of eight of the server's in_flight (of 256: 224) may wait at once for
+ * one process and connection, of all its threads: what would wait besides is
+ * asked when one of them is answered.  A program in which more threads wait,
+ * some for what others of them will do, needs a higher in_flight.
  *
  * Errors of all calls: those of manager.h; -EINVAL the object is of another
  * type.

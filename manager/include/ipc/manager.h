@@ -28,7 +28,9 @@
  * first, and lives until ipc_manager_remove().  One without (name NULL) lives
  * as long as a process that has a handle to it does, or another container holds
  * it: a child that inherited the handle has its own part in that from its first
- * call on.
+ * call on.  Not so where it is worked on directly (below): that lives as long as
+ * the process that has asked for it does, and no ipc_manager_drop() has ended
+ * it; for a child give it a name.
  *
  * Two doors.  A process of the server's own user that comes over a Unix socket
  * is handed the server's arena (arena.h), and works on the lists, dicts, sets
@@ -73,6 +75,10 @@
  * already is not done twice.  If it does not know the session any more, a call
  * that changes something and was under way fails with -ECONNRESET: it has
  * happened, or has not.
+ *
+ * In a server that was started again, an object with a name that is not durable
+ * is made anew, as it was at first, by whoever uses a handle to it; one without
+ * a name is -ESTALE.
  *
  * A server's arena ends with the server, whatever it was that ended it: from
  * that moment every call on a container that is worked on directly says
@@ -161,7 +167,7 @@ typedef struct ipc_manager_limits {
     uint32_t half_open;            /* of one peer in the handshake; 64 */
     uint32_t handshake_ms;         /* for all of it; 2000 */
     uint32_t in_flight;            /* requests not answered yet, waiting ones
-                                      included; 64 */
+                                      included; 256 */
     uint32_t turn;                 /* requests of one connection before others
                                       have theirs; 32 */
     uint32_t queued_bytes;         /* replies not taken yet; then no more of its
@@ -333,7 +339,7 @@ typedef struct ipc_manager_connect_options {
  * hangs up on us, again and again; -EHOSTUNREACH no such host;
  * -ETIMEDOUT; -EACCES the server does not have this key, or says that we do
  * not; -EPERM plain tcp was not asked for by name, or the socket is another
- * user's; -EUSERS it has too many connections; -EPROTONOSUPPORT another
+ * user's; -EUSERS it has had too many connections for all of connect_ms; -EPROTONOSUPPORT another
  * version; -EPROTO it is no manager; -EKEYREJECTED the certificate is not of
  * ca; -EINVAL; -E2BIG; -ENOMEM; -EMFILE. */
 IPC_API IPC_MUST_USE int
