@@ -5,11 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <ipc/time.h>
+
 #include "base/atomic.h"
 #include "fail.h"
 
 /* Arguments on the stack, with ns. */
 #define FEW 8u
+
+#define POLL_MS 10
 
 int64_t ipcm__holder(void)
 {
@@ -107,14 +111,33 @@ int ipcm__fail_again(void)
                       IPCM__TRIES);
 }
 
-static int call(const struct call *call, ipc_anys *results)
+static int call_surely(const struct call *call, struct ipcm__ask *ask)
 {
-    struct ipcm__ask ask;
     int tries = 0;
     int rc;
     do
-        rc = call_once(call, &ask);
+        rc = call_once(call, ask);
     while (rc == IPCM__AGAIN && ++tries < IPCM__TRIES);
+    return rc;
+}
+
+/* Too many wait already: ask again soon.  False: its time is up. */
+static bool pause_between(const struct call *call)
+{
+    const ipc_deadline soon = ipc_after_ms(POLL_MS);
+    if (ipc_time_left(call->wait) == 0)
+        return false;
+    ipc_sleep_until(soon < call->wait ? soon : call->wait);
+    return true;
+}
+
+static int call(const struct call *call, ipc_anys *results)
+{
+    struct ipcm__ask ask;
+    int rc;
+    while ((rc = call_surely(call, &ask)) == -EAGAIN && ask.polls)
+        if (!pause_between(call))
+            return ipcm__fail(-ETIMEDOUT, "it was not to be had in time");
     if (rc == IPCM__AGAIN)
         return ipcm__fail_again();
     if (rc < 0) {

@@ -210,6 +210,7 @@ struct ipcm__ask {
     uint64_t end;                /* in all that was written: its last byte */
     bool was_sent;               /* whole */
     bool was_repeated;           /* to a server that had been restarted */
+    bool polls;                  /* it would have waited: to be asked again */
     uint32_t repeats;            /* how often it was sent again */
 
     char detail[IPCM__DETAIL]; /* of the answer; behind all that is zeros */
@@ -229,7 +230,10 @@ int ipcm__link_up_until(ipc_manager *manager, ipc_deadline deadline,
 /* Send them all, in order, in as few writes as it takes, never more than
  * in_flight unanswered; return when all have a status.  until: leave them
  * behind then (-ETIMEDOUT), for requests that change nothing; else
- * IPC_TIME_FOREVER.  The waiting of all is over at the latest at wait. */
+ * IPC_TIME_FOREVER.  The waiting of all is over at the latest at wait.
+ *
+ * One alone that would wait, where as many wait already as may, is asked
+ * without waiting if it can be: `polls` is set, and -EAGAIN is not the end. */
 int ipcm__link_ask(ipc_manager *manager, uint64_t epoch, struct ipcm__ask *asks,
                    size_t count, ipc_deadline until);
 

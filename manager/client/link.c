@@ -362,9 +362,38 @@ int ipcm__link_up_until(ipc_manager *manager, ipc_deadline deadline,
     return rc;
 }
 
+/* Waiting for it has nothing that asking again and again has not. */
+static bool may_poll(uint32_t op)
+{
+    switch (op) {
+    case IPCM__OP_QUEUE_PUT:
+    case IPCM__OP_QUEUE_GET:
+    case IPCM__OP_QUEUE_TAKE:
+    case IPCM__OP_QUEUE_JOIN:
+    case IPCM__OP_LOCK_ACQUIRE:
+    case IPCM__OP_SEMAPHORE_ACQUIRE:
+    case IPCM__OP_EVENT_WAIT:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Those who wait for what others of this process will do must not keep these
+ * from being asked. */
+static void choose_to_poll(const struct ipcm__link *link, struct ipcm__ask *ask)
+{
+    ask->polls = ipcm__link_waits(ask) && may_poll(ask->request.op) &&
+                 ipcm__link_is_crowded(link);
+    if (ask->polls)
+        ask->wait = IPC_TIME_NOW;
+}
+
 static void queue_asks(struct ipcm__link *link, struct ipcm__waiter *me,
                        struct ipcm__ask *asks, size_t count)
 {
+    if (count == 1)
+        choose_to_poll(link, asks);
     for (size_t i = 0; i < count; i++) {
         asks[i].waiter = me;
         if (asks[i].wait > me->wait)

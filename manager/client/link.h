@@ -134,6 +134,10 @@ void ipcm__link_be_patient(const struct ipcm__link *link,
 /* Take from the queue what may be sent, and write what the socket takes. */
 void ipcm__link_submit(struct ipcm__link *link);
 
+/* Does this ask wait at the server?  And do as many wait as may? */
+bool ipcm__link_waits(const struct ipcm__ask *ask);
+bool ipcm__link_is_crowded(const struct ipcm__link *link);
+
 /* A reference is to be given back with the next request. */
 void ipcm__link_note_drop(struct ipcm__link *link, uint64_t object);
 

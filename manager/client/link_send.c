@@ -178,20 +178,38 @@ static void mark_sent(struct ipcm__link *link)
 
 /* ---- from the queue ---- */
 
-static bool waits(const struct ipcm__ask *ask)
+bool ipcm__link_waits(const struct ipcm__ask *ask)
 {
     return ask->ns != NULL && ask->wait != IPC_TIME_NOW;
 }
 
+static uint32_t count_waiting(const struct list *list)
+{
+    uint32_t waiting = 0;
+    for (struct list *at = list->next; at != list; at = at->next)
+        waiting += ipcm__link_waits(list_entry(at, struct ipcm__ask, place));
+    return waiting;
+}
+
 /* How many may wait: a part of in_flight is left for those that do not, or
  * nobody could release what all others wait for. */
+static uint32_t most_waiting(const struct ipcm__link *link)
+{
+    return link->in_flight - (link->in_flight + 7) / 8;
+}
+
 static uint32_t room_for_waiting(const struct ipcm__link *link)
 {
-    const uint32_t most = link->in_flight - (link->in_flight + 7) / 8;
-    uint32_t waiting = 0;
-    for (struct list *at = link->sent.next; at != &link->sent; at = at->next)
-        waiting += waits(list_entry(at, struct ipcm__ask, place));
+    const uint32_t most = most_waiting(link);
+    const uint32_t waiting = count_waiting(&link->sent);
     return waiting < most ? most - waiting : 0;
+}
+
+bool ipcm__link_is_crowded(const struct ipcm__link *link)
+{
+    return link->up && link->in_flight > 1 &&
+           count_waiting(&link->sent) + count_waiting(&link->queue) >=
+               most_waiting(link);
 }
 
 static void encode_queued(struct ipcm__link *link)
@@ -203,7 +221,7 @@ static void encode_queued(struct ipcm__link *link)
         struct ipcm__ask *ask = list_entry(at, struct ipcm__ask, place);
         if (link->unanswered >= link->in_flight || unsent(link) >= ENOUGH)
             return;
-        if (waits(ask) && link->in_flight > 1) {
+        if (ipcm__link_waits(ask) && link->in_flight > 1) {
             if (room == 0)
                 continue;
             room--;

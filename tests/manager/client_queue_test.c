@@ -199,6 +199,63 @@ static void those_who_wait_leave_room_for_those_who_do_not(void)
     end();
 }
 
+/* ---- more threads than may wait at once ---- */
+
+enum {
+    PRODUCERS = 8,
+    EACH = 10
+};
+
+static void *put_some(void *arg)
+{
+    for (int i = 0; i < EACH; i++)
+        OK(ipc_managed_queue_put(arg, ipc_i64(i)));
+    return NULL;
+}
+
+static void *wait_for_event(void *arg)
+{
+    OK(ipc_managed_event_wait(arg));
+    return NULL;
+}
+
+/* All wait for what only one who comes after them will do. */
+static void who_waits_for_those_behind_him_is_served(void)
+{
+    static const ipc_manager_limits none = IPC_MANAGER_LIMITS_INIT;
+    ipc_manager_limits limits = none;
+    limits.in_flight = 4;
+    ipc_manager_options options = IPC_MANAGER_OPTIONS_INIT;
+    options.limits = &limits;
+    manager = client_start(&options);
+    ipc_managed *queue = queue_with(0, 2, 0);
+    ipc_managed *lock;
+    ipc_managed *event;
+    pthread_t threads[PRODUCERS];
+    ipc_any got;
+    for (int i = 0; i < PRODUCERS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, put_some, queue), 0);
+    for (int i = 0; i < PRODUCERS * EACH; i++)
+        OK(ipc_managed_queue_get(queue, &got));
+    for (int i = 0; i < PRODUCERS; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    IS(ipc_manager_lock(manager, NULL, &lock), 1);
+    IS(ipc_manager_event(manager, NULL, &event), 1);
+    for (int i = 0; i < PRODUCERS; i++)
+        assert_int_equal(
+            pthread_create(&threads[i], NULL, wait_for_event, event), 0);
+    IS(ipc_managed_event_wait_until(event, ipc_after_ms(50)), -ETIMEDOUT);
+    OK(ipc_managed_lock_acquire(lock));
+    OK(ipc_managed_lock_release(lock));
+    OK(ipc_managed_event_set(event));
+    for (int i = 0; i < PRODUCERS; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    OK(ipc_managed_close(event));
+    OK(ipc_managed_close(lock));
+    OK(ipc_managed_close(queue));
+    end();
+}
+
 static const struct test_case cases[] = {
     TEST_CASE(queues_give_in_their_order),
     TEST_CASE(full_and_empty_queues_say_so_in_time),
@@ -206,6 +263,7 @@ static const struct test_case cases[] = {
     TEST_CASE(who_waits_for_a_message_gets_it),
     TEST_CASE(queue_options_are_looked_at),
     TEST_CASE(those_who_wait_leave_room_for_those_who_do_not),
+    TEST_CASE(who_waits_for_those_behind_him_is_served),
 };
 
 TEST_MAIN(cases)

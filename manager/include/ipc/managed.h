@@ -41,9 +41,10 @@
  * last reconnect_ms, or reply_ms, longer.
  *
  * Seven of eight of the server's in_flight (of 256: 224) may wait at once for
- * one process and connection, of all its threads: what would wait besides is
- * asked when one of them is answered.  A program in which more threads wait,
- * some for what others of them will do, needs a higher in_flight.
+ * one process and connection, of all its threads.  Beyond that queues, locks,
+ * semaphores and events are asked for again every 10 ms, out of turn; conditions
+ * and barriers are waited for when one of the others is answered, for which a
+ * program in which so many threads wait needs a higher in_flight.
  *
  * Errors of all calls: those of manager.h; -EINVAL the object is of another
  * type.
