@@ -85,6 +85,12 @@ static void admit(struct ipcm__connection *connection)
         ipcm__session_find(server, shake->session, &connection->peer);
     uint32_t flags = 0;
     connection->visitor->failures = 0;
+    /* One that keeps no answers does not come back: what was done already, on
+     * a connection whose end we have not seen yet, would be done twice. */
+    if (session != NULL && session->answers == NULL) {
+        ipcm__session_end(session);
+        session = NULL;
+    }
     if (session != NULL) {
         flags = IPCM__WELCOME_RESUMED;
         if (session->restored)
